@@ -1,0 +1,1 @@
+"""The `fastlog` command: one module for each noun."""

@@ -1,0 +1,28 @@
+# leader-epoch-checkpoint: which leader epoch starts at which offset (KIP-101, KIP-320). Belongs to the
+# partition's writer; readers take the lock.
+from libc.stdint cimport int32_t, int64_t
+from fastlog_ext.system cimport pthread_mutex_t
+
+cdef struct EpochEntry:
+    int32_t epoch
+    int64_t start_offset
+
+cdef struct LeaderEpochs:
+    pthread_mutex_t lock
+    EpochEntry *entries
+    int32_t count
+    int32_t capacity
+    char *path                      # of the checkpoint file
+
+cdef int leader_epochs_open(LeaderEpochs *epochs, const char *folder) noexcept nogil     # 0, errno, -1 malformed
+cdef void leader_epochs_close(LeaderEpochs *epochs) noexcept nogil
+# Ignored unless the epoch is newer than the last; entries at or above start_offset are dropped first. Written out.
+cdef int leader_epochs_assign(LeaderEpochs *epochs, int32_t epoch, int64_t start_offset) noexcept nogil
+cdef int32_t leader_epochs_latest(LeaderEpochs *epochs) noexcept nogil                   # -1: none
+# (largest epoch <= requested, its end offset); -1/-1 if unknown (Kafka's endOffsetFor).
+cdef void leader_epochs_end_offset(LeaderEpochs *epochs, int32_t requested, int64_t log_end_offset,
+                                   int32_t *epoch, int64_t *end_offset) noexcept nogil
+cdef int leader_epochs_truncate_from_end(LeaderEpochs *epochs, int64_t end_offset) noexcept nogil
+cdef int leader_epochs_truncate_from_start(LeaderEpochs *epochs, int64_t start_offset) noexcept nogil
+cdef int leader_epochs_clear(LeaderEpochs *epochs) noexcept nogil
+cdef int32_t leader_epochs_for_offset(LeaderEpochs *epochs, int64_t offset) noexcept nogil  # -1: none
