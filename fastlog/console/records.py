@@ -1,0 +1,129 @@
+"""Records as text: kcat's format strings, and JSON lines that can hold any bytes."""
+
+import base64
+import json
+import re
+
+from fastlog.console.errors import CommandError
+
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "0": "\0"}
+
+
+def unescape(text: str) -> bytes:
+    r"""Resolves \n, \t, \r, \0, \\ and \xHH as kcat does in formats and delimiters."""
+
+    pattern = r"\\(x[0-9a-fA-F]{2}|[ntr0\\])"
+    pieces = re.split(pattern, text)
+    out = bytearray()
+    for index, piece in enumerate(pieces):
+        if index % 2:
+            out += bytes([int(piece[1:], 16)]) if piece[0] == "x" else ESCAPES[piece].encode()
+        else:
+            out += piece.encode()
+    return bytes(out)
+
+
+def length(value: bytes | None) -> bytes:
+    """A value's length as kcat prints it: -1 for null."""
+    return b"-1" if value is None else str(len(value)).encode()
+
+
+def header_text(record) -> bytes:
+    """name=value,name=value"""
+    pairs = record.headers() or []
+    return b",".join(
+        name.encode() + b"=" + (b"NULL" if value is None else value) for name, value in pairs
+    )
+
+
+TOKENS = {
+    "s": lambda record: record.value() or b"",
+    "S": lambda record: length(record.value()),
+    "R": lambda record: (-1 if record.value() is None else len(record.value())).to_bytes(
+        4, "big", signed=True
+    ),
+    "k": lambda record: record.key() or b"",
+    "K": lambda record: length(record.key()),
+    "t": lambda record: record.topic().encode(),
+    "p": lambda record: str(record.partition()).encode(),
+    "o": lambda record: str(record.offset()).encode(),
+    "T": lambda record: str(record.timestamp()[1] if record.timestamp()[0] else -1).encode(),
+    "h": header_text,
+    "%": lambda record: b"%",
+}
+
+
+def compile_format(text: str):
+    """A function record -> bytes for a format string as kcat takes it.
+
+    %s value, %S its length, %R its length as big-endian int32, %k key, %K its length, %t topic,
+    %p partition, %o offset, %T timestamp in ms, %h headers, %% a percent sign.
+    Raises CommandError for any other letter.
+    """
+    parts = []
+    for index, piece in enumerate(re.split(r"%(.)", text, flags=re.DOTALL)):
+        if index % 2 == 0:
+            literal = unescape(piece)
+            parts.append(lambda record, literal=literal: literal)
+        elif piece in TOKENS:
+            parts.append(TOKENS[piece])
+        else:
+            raise CommandError(f"format: there is no %{piece}; there are %{' %'.join(TOKENS)}")
+    return lambda record: b"".join([part(record) for part in parts])
+
+
+def put_bytes(target: dict, name: str, value: bytes | None) -> None:
+    """Sets `name` to text when the bytes are UTF-8, and NAME_base64 otherwise."""
+    try:
+        target[name] = None if value is None else value.decode()
+    except UnicodeDecodeError:
+        target[f"{name}_base64"] = base64.b64encode(value or b"").decode()
+
+
+def get_bytes(source: dict, name: str) -> bytes | None:
+    """The inverse of put_bytes. A value that is no string is taken as its own JSON text."""
+    if f"{name}_base64" in source:
+        return base64.b64decode(source[f"{name}_base64"], validate=True)
+    value = source.get(name)
+    if value is None:
+        return None
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
+
+
+def to_json(record) -> bytes:
+    """One line of JSON for a consumed record; `fastlog produce --json` reads it back."""
+    kind, timestamp = record.timestamp()
+    out: dict = {
+        "topic": record.topic(),
+        "partition": record.partition(),
+        "offset": record.offset(),
+        "timestamp": timestamp if kind else None,
+        "timestamp_type": {1: "CreateTime", 2: "LogAppendTime"}.get(kind),
+        "headers": [],
+    }
+    for name, value in record.headers() or []:
+        header = {"name": name}
+        put_bytes(header, "value", value)
+        out["headers"].append(header)
+    put_bytes(out, "key", record.key())
+    put_bytes(out, "value", record.value())
+    return json.dumps(out, ensure_ascii=False).encode() + b"\n"
+
+
+def from_json(line: bytes, number: int) -> dict:
+    """Arguments for a producer from one line of JSON. Raises CommandError naming the line."""
+    try:
+        source = json.loads(line)
+        headers = [(h["name"], get_bytes(h, "value")) for h in source.get("headers") or []]
+        out = {
+            "key": get_bytes(source, "key"),
+            "value": get_bytes(source, "value"),
+            "headers": headers,
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CommandError(f"line {number} is not a record in JSON: {error}") from None
+    if source.get("partition") is not None:
+        out["partition"] = source["partition"]
+    if source.get("timestamp") is not None and source.get("timestamp_type") != "LogAppendTime":
+        out["timestamp"] = source["timestamp"]
+    return out

@@ -1,0 +1,180 @@
+"""Creates, lists, describes and deletes topics.
+
+  fastlog topic create clicks --partitions 4 --config segment.bytes=1048576
+  fastlog topic list
+  fastlog topic describe clicks
+  fastlog topic delete clicks
+"""
+
+import argparse
+import json
+
+from fastlog.console.client import (
+    TIMEOUT_SECONDS,
+    add_client_arguments,
+    client_settings,
+    cluster_metadata,
+    confluent,
+    describe,
+    make,
+    pair,
+)
+from fastlog.console.errors import CommandError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `fastlog topic`."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="create|list|describe|delete")
+
+    def verb(name: str, summary: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        add_client_arguments(sub)
+        sub.add_argument("--json", action="store_true", help="print JSON")
+        return sub
+
+    create = verb("create", "creates a topic")
+    create.add_argument("name")
+    create.add_argument("--partitions", "-p", type=int, default=-1, help="default: the broker's")
+    create.add_argument("--replication-factor", "-r", type=int, default=-1)
+    create.add_argument(
+        "--config", "-c", metavar="NAME=VALUE", action="append", default=[], help="a topic setting"
+    )
+    create.add_argument("--if-not-exists", action="store_true", help="no error when it is there")
+    verb("list", "lists the topics")
+    verb("describe", "tells a topic's partitions and offsets").add_argument("names", nargs="+")
+    delete = verb("delete", "deletes topics with all their records")
+    delete.add_argument("names", nargs="+")
+    delete.add_argument("--if-exists", action="store_true", help="no error when it is absent")
+
+
+def admin(arguments):
+    """An AdminClient for this command line."""
+    from confluent_kafka.admin import AdminClient
+
+    return make(AdminClient, client_settings(arguments))
+
+
+def result(future):
+    """A future's outcome as (KafkaError or None)."""
+    kafka = confluent()
+    try:
+        future.result(TIMEOUT_SECONDS + 5)
+    except kafka.KafkaException as error:
+        return error.args[0]
+    return None
+
+
+def create(arguments) -> int:
+    """`fastlog topic create`"""
+    confluent()
+    from confluent_kafka.admin import NewTopic
+
+    configs = dict(pair(text, "config") for text in arguments.config)
+    topic = NewTopic(
+        arguments.name,
+        num_partitions=arguments.partitions,
+        replication_factor=arguments.replication_factor,
+        config=configs,
+    )
+    client = admin(arguments)  # kept: its futures fail when the handle is collected
+    futures = client.create_topics([topic], operation_timeout=10.0, request_timeout=15.0)
+    error = result(futures[arguments.name])
+    exists = error is not None and error.name() == "TOPIC_ALREADY_EXISTS"
+    if error is not None and not (exists and arguments.if_not_exists):
+        raise CommandError(f"topic '{arguments.name}': {error.str()} ({error.name()})")
+    if arguments.json:
+        print(json.dumps({"name": arguments.name, "created": not exists}))
+    else:
+        print(f"topic '{arguments.name}' {'was there already' if exists else 'created'}")
+    return 0
+
+
+def list_topics(arguments) -> int:
+    """`fastlog topic list`"""
+    topics = cluster_metadata(admin(arguments)).topics
+    if arguments.json:
+        rows = [{"name": name, "partitions": len(topics[name].partitions)} for name in topics]
+        print(json.dumps(sorted(rows, key=lambda row: row["name"])))
+        return 0
+    for name in sorted(topics):
+        print(name)
+    return 0
+
+
+def partition_rows(client, offsets_of, name: str) -> list[dict]:
+    """A row for each partition: leader, replicas, in-sync replicas, first and end offset."""
+    kafka = confluent()
+    topic = cluster_metadata(client, name).topics[name]
+    if topic.error is not None:
+        raise CommandError(f"topic '{name}': {topic.error.str()} ({topic.error.name()})")
+    rows = []
+    for number, partition in sorted(topic.partitions.items()):
+        place = kafka.TopicPartition(name, number)
+        try:
+            first, end = offsets_of.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS)
+        except kafka.KafkaException as error:
+            raise CommandError(f"{name}-{number}: {describe(error)}") from None
+        rows.append(
+            {
+                "partition": number,
+                "leader": partition.leader,
+                "replicas": partition.replicas,
+                "isr": partition.isrs,
+                "first_offset": first,
+                "end_offset": end,
+            }
+        )
+    return rows
+
+
+def describe_topics(arguments) -> int:
+    """`fastlog topic describe`"""
+    client = admin(arguments)
+    settings = client_settings(arguments, **{"group.id": "fastlog-cli"})
+    consumer = make(confluent().Consumer, settings)
+    try:
+        found = {name: partition_rows(client, consumer, name) for name in arguments.names}
+    finally:
+        consumer.close()
+    if arguments.json:
+        print(json.dumps([{"name": n, "partitions": rows} for n, rows in found.items()]))
+        return 0
+    for name, rows in found.items():
+        records = sum(row["end_offset"] - row["first_offset"] for row in rows)
+        print(f"{name}: {len(rows)} partitions, {records:,} offsets")
+        print("  partition  leader  replicas      isr           first         end")
+        for row in rows:
+            replicas, isr = (",".join(map(str, row[key])) for key in ("replicas", "isr"))
+            print(
+                f"  {row['partition']:>9}  {row['leader']:>6}  {replicas:<12}  {isr:<12}"
+                f"  {row['first_offset']:<12}  {row['end_offset']}"
+            )
+    return 0
+
+
+def delete(arguments) -> int:
+    """`fastlog topic delete`"""
+    client = admin(arguments)
+    futures = client.delete_topics(arguments.names, operation_timeout=10.0, request_timeout=15.0)
+    failures = []
+    for name, future in futures.items():
+        error = result(future)
+        absent = error is not None and error.name() == "UNKNOWN_TOPIC_OR_PART"
+        if error is None:
+            if not arguments.json:
+                print(f"topic '{name}' deleted")
+        elif not (absent and arguments.if_exists):
+            failures.append(f"topic '{name}': {error.str()} ({error.name()})")
+    if arguments.json:
+        print(json.dumps({"deleted": len(futures) - len(failures), "failures": failures}))
+    if failures:
+        raise CommandError("; ".join(failures))
+    return 0
+
+
+VERBS = {"create": create, "list": list_topics, "describe": describe_topics, "delete": delete}
+
+
+def run(arguments) -> int:
+    """Runs the verb that was asked for."""
+    return VERBS[arguments.verb](arguments)
