@@ -17,6 +17,7 @@ cdef struct WaiterList:
     pthread_mutex_t lock
     Waiter *first
     int32_t count           # read without the lock: 0 means that nobody waits
+    int32_t closed          # private
 
 cdef int waiter_list_init(WaiterList *waiters) noexcept nogil
 cdef void waiter_list_destroy(WaiterList *waiters) noexcept nogil
