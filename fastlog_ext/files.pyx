@@ -1,0 +1,121 @@
+"""Whole reads and writes of files: interrupted and short system calls are continued, errors are errno."""
+from libc.stdint cimport int64_t, uint8_t
+from fastlog_ext.system cimport (
+    EINTR, EIO, O_CLOEXEC, O_DIRECTORY, O_RDONLY, close, fstat, fsync, ftruncate, last_errno, open,
+    pread, pwrite, pwritev, snprintf, ssize_t, stat_t)
+
+cdef enum:
+    PATH_LIMIT = 4200
+    COPY_STEP = 65536
+
+
+cdef int64_t read_at(int fd, void *out, int64_t size, int64_t position) noexcept nogil:
+    cdef int64_t total = 0
+    cdef ssize_t got
+    while total < size:
+        got = pread(fd, <uint8_t *>out + total, size - total, position + total)
+        if got == 0:
+            break
+        if got < 0:
+            if last_errno() == EINTR:
+                continue
+            return -1
+        total += got
+    return total
+
+
+cdef int write_at(int fd, const void *data, int64_t size, int64_t position) noexcept nogil:
+    cdef iovec vector
+    vector.iov_base = <void *>data
+    vector.iov_len = size
+    return write_vectors_at(fd, &vector, 1, position)
+
+
+cdef int write_vectors_at(int fd, iovec *vectors, int count, int64_t position) noexcept nogil:
+    cdef ssize_t put
+    cdef int error
+    while count > 0:
+        put = pwritev(fd, vectors, count, position)
+        if put < 0:
+            error = last_errno()
+            if error == EINTR:
+                continue
+            return error
+        if put == 0 and vectors[0].iov_len > 0:
+            return EIO
+        position += put
+        while count > 0 and <size_t>put >= vectors[0].iov_len:
+            put -= vectors[0].iov_len
+            vectors += 1
+            count -= 1
+        if count > 0:
+            vectors[0].iov_base = <uint8_t *>vectors[0].iov_base + put
+            vectors[0].iov_len -= put
+    return 0
+
+
+cdef int64_t file_size(int fd) noexcept nogil:
+    cdef stat_t status
+    if fstat(fd, &status) != 0:
+        return -1
+    return status.st_size
+
+
+cdef int truncate_to(int fd, int64_t size) noexcept nogil:
+    while ftruncate(fd, size) != 0:
+        if last_errno() != EINTR:
+            return last_errno()
+    return 0
+
+
+cdef int copy_prefix(int source, int target, int64_t size) noexcept nogil:
+    """Copies the first `size` bytes; shares extents where the file system can."""
+    cdef int64_t position = 0
+    cdef off_t from_offset, to_offset
+    cdef int64_t step
+    cdef uint8_t buffer[COPY_STEP]
+    cdef int error
+    while position < size:
+        from_offset = position
+        to_offset = position
+        step = copy_file_range(source, &from_offset, target, &to_offset, size - position, 0)
+        if step > 0:
+            position += step
+            continue
+        step = read_at(source, buffer, min(<int64_t>COPY_STEP, size - position), position)
+        if step <= 0:
+            return EIO if step == 0 else last_errno()
+        error = write_at(target, buffer, step, position)
+        if error:
+            return error
+        position += step
+    return 0
+
+
+cdef int sync_file(int fd) noexcept nogil:
+    while fsync(fd) != 0:
+        if last_errno() != EINTR:
+            return last_errno()
+    return 0
+
+
+cdef int sync_folder(const char *path) noexcept nogil:
+    cdef int error
+    cdef int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    if fd < 0:
+        return last_errno()
+    error = sync_file(fd)
+    close(fd)
+    return error
+
+
+cdef int open_file(const char *prefix, const char *suffix, int flags) noexcept nogil:
+    cdef char path[PATH_LIMIT]
+    cdef int fd
+    snprintf(path, PATH_LIMIT, b"%s%s", prefix, suffix)
+    while True:
+        fd = open(path, flags | O_CLOEXEC, 0o644)
+        if fd >= 0:
+            return fd
+        if last_errno() != EINTR:
+            return -last_errno()

@@ -1,0 +1,513 @@
+"""A segment's files, their pins and the cap on open ones; see segment.pxd."""
+from libc.stdint cimport INT32_MAX, int32_t, int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport strdup, strlen
+from fastlog_ext.batch cimport BatchInfo
+from fastlog_ext.files cimport copy_prefix, open_file, truncate_to
+from fastlog_ext.index cimport (
+    OFFSET_ENTRY, TIME_ENTRY, index_append, index_count, index_destroy, index_floor, index_flush,
+    index_get, index_has_unwritten, index_init, index_needs_flush, index_truncate)
+from fastlog_ext.reclaim cimport reclaim_defer
+from fastlog_ext.system cimport (
+    ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32, close, exchange_ptr, fence_seq,
+    last_errno, load32, load32_seq, load64, load_ptr, pthread_mutex_init, pthread_mutex_lock,
+    pthread_mutex_t, pthread_mutex_unlock, rename, snprintf, store32, store32_relaxed, store64,
+    store64_seq, store_ptr, unlink)
+
+cdef enum:
+    PATH_LIMIT = 4200
+    EVICT_AT_ONCE = 8
+
+cdef int64_t live_segments = 0
+cdef int64_t live_files = 0
+cdef pthread_mutex_t ring_lock      # never held across a system call
+cdef Segment *ring = NULL           # the hand of the clock: the next candidate for closing
+cdef int64_t ring_count = 0
+cdef int64_t ring_limit = 10000
+pthread_mutex_init(&ring_lock, NULL)
+
+
+# --- open files and their pins ---
+
+cdef SegmentFiles *new_files(int log_fd, int32_t references) noexcept nogil:
+    cdef SegmentFiles *files = <SegmentFiles *>calloc(1, sizeof(SegmentFiles))
+    if files == NULL:
+        close(log_fd)
+        return NULL
+    files.references = references
+    files.log_fd = log_fd
+    files.index_fd = -1
+    files.time_fd = -1
+    add64(&live_files, 1)
+    return files
+
+
+cdef void free_files(void *memory) noexcept nogil:
+    add64(&live_files, -1)
+    free(memory)
+
+
+cdef void segment_unpin(SegmentFiles *files) noexcept nogil:
+    if add32(&files.references, -1) > 0:
+        return
+    close(files.log_fd)
+    if files.index_fd >= 0:
+        close(files.index_fd)
+    if files.time_fd >= 0:
+        close(files.time_fd)
+    reclaim_defer(files, free_files)    # a reader may be looking at `references` still
+
+
+cdef SegmentFiles *pin_open(Segment *segment) noexcept nogil:
+    cdef SegmentFiles *files = <SegmentFiles *>load_ptr(<void **>&segment.files)
+    cdef int32_t references
+    if files == NULL:
+        return NULL
+    references = load32(&files.references)
+    while references > 0:
+        if cas32(&files.references, references, references + 1):
+            if not segment.recently_used:
+                store32_relaxed(&segment.recently_used, 1)
+            return files
+        references = load32(&files.references)
+    return NULL
+
+
+cdef SegmentFiles *segment_pin(Segment *segment, int *error) noexcept nogil:
+    cdef SegmentFiles *files = pin_open(segment)
+    cdef int fd
+    if files != NULL:
+        return files
+    if load32(&segment.retired):
+        error[0] = ENOENT
+        return NULL
+    fd = open_file(segment.path, b".log", O_RDONLY)
+    if fd < 0:
+        error[0] = -fd
+        return NULL
+    files = new_files(fd, 2)
+    if files == NULL:
+        error[0] = ENOMEM
+        return NULL
+    return publish_files(segment, files, error)
+
+
+# --- the ring of open sealed segments: a clock, which approximates least recently used ---
+
+cdef void ring_add(Segment *segment) noexcept nogil:
+    """Behind the hand, so that it is looked at last. With the lock held."""
+    global ring, ring_count
+    if ring == NULL:
+        ring = segment
+        segment.ring_next = segment
+        segment.ring_previous = segment
+    else:
+        segment.ring_next = ring
+        segment.ring_previous = ring.ring_previous
+        segment.ring_previous.ring_next = segment
+        ring.ring_previous = segment
+    segment.in_ring = 1
+    ring_count += 1
+
+
+cdef void ring_remove(Segment *segment) noexcept nogil:
+    global ring, ring_count
+    if not segment.in_ring:
+        return
+    segment.in_ring = 0
+    ring_count -= 1
+    if segment.ring_next == segment:
+        ring = NULL
+        return
+    if ring == segment:
+        ring = segment.ring_next
+    segment.ring_next.ring_previous = segment.ring_previous
+    segment.ring_previous.ring_next = segment.ring_next
+
+
+cdef int evict(SegmentFiles **victims) noexcept nogil:
+    """Takes the files of the least recently used ones while the ring is over its cap. With the lock held."""
+    global ring
+    cdef int count = 0
+    cdef Segment *segment
+    while ring_count > ring_limit and count < EVICT_AT_ONCE:
+        segment = ring
+        if segment.recently_used:
+            store32_relaxed(&segment.recently_used, 0)
+            ring = segment.ring_next
+            continue
+        ring_remove(segment)
+        victims[count] = <SegmentFiles *>exchange_ptr(<void **>&segment.files, NULL)
+        count += 1
+    return count
+
+
+cdef SegmentFiles *publish_files(Segment *segment, SegmentFiles *opened, int *error) noexcept nogil:
+    """`opened` holds two references: the segment's and the caller's."""
+    cdef SegmentFiles *victims[EVICT_AT_ONCE]
+    cdef SegmentFiles *files = opened
+    cdef int count = 0
+    pthread_mutex_lock(&ring_lock)
+    if segment.retired:
+        files = NULL
+    elif segment.files != NULL:             # another thread was faster
+        files = segment.files
+        add32(&files.references, 1)         # alive: the segment's own is dropped under this lock
+    else:
+        ring_add(segment)
+        store_ptr(<void **>&segment.files, opened)
+        count = evict(victims)
+    pthread_mutex_unlock(&ring_lock)
+    while count > 0:
+        count -= 1
+        segment_unpin(victims[count])
+    if files != opened:
+        segment_unpin(opened)
+        segment_unpin(opened)
+        if files == NULL:
+            error[0] = ENOENT
+    return files
+
+
+cdef void segment_set_open_limit(int64_t limit) noexcept nogil:
+    global ring_limit
+    cdef SegmentFiles *victims[EVICT_AT_ONCE]
+    cdef int count = EVICT_AT_ONCE
+    while count == EVICT_AT_ONCE:
+        pthread_mutex_lock(&ring_lock)
+        ring_limit = limit
+        count = evict(victims)
+        pthread_mutex_unlock(&ring_lock)
+        for number in range(count):
+            segment_unpin(victims[number])
+
+
+cdef int64_t segment_open_count() noexcept nogil:
+    return ring_count
+
+
+cdef int64_t segment_live_count() noexcept nogil:
+    return load64(&live_segments)
+
+
+cdef int64_t segment_files_live_count() noexcept nogil:
+    return load64(&live_files)
+
+
+# --- making, sealing, retiring ---
+
+cdef void free_segment(void *memory) noexcept nogil:
+    cdef Segment *segment = <Segment *>memory
+    index_destroy(&segment.offsets)
+    index_destroy(&segment.times)
+    free(segment.path)
+    free(segment)
+    add64(&live_segments, -1)
+
+
+cdef Segment *segment_load(const char *folder, int64_t base_offset, int64_t log_size,
+                           int64_t offset_entries, int64_t time_entries, int *error) noexcept nogil:
+    cdef char path[PATH_LIMIT]
+    cdef Segment *segment = <Segment *>calloc(1, sizeof(Segment))
+    if segment == NULL:
+        error[0] = ENOMEM
+        return NULL
+    add64(&live_segments, 1)
+    snprintf(path, PATH_LIMIT, b"%s/%020lld", folder, <long long>base_offset)
+    segment.path = strdup(path)
+    segment.base_offset = base_offset
+    segment.size = log_size
+    segment.max_timestamp = UNKNOWN_TIMESTAMP
+    segment.max_timestamp_offset = -1
+    segment.last_indexed_timestamp = -1
+    segment.rolling_timestamp = -1
+    segment.sealed = 1
+    if (index_init(&segment.offsets, OFFSET_ENTRY, offset_entries) != 0
+            or index_init(&segment.times, TIME_ENTRY, time_entries) != 0 or segment.path == NULL):
+        error[0] = ENOMEM
+        free_segment(segment)
+        return NULL
+    return segment
+
+
+cdef int create_file(Segment *segment, const char *suffix) noexcept nogil:
+    cdef char path[PATH_LIMIT]
+    snprintf(path, PATH_LIMIT, b"%s%s", segment.path, suffix)
+    unlink(path)                    # never truncated: a pin may hold the file that was there
+    return open_file(segment.path, suffix, O_RDWR | O_CREAT | O_EXCL)
+
+
+cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t now_ms, int *error) noexcept nogil:
+    cdef int fd
+    cdef Segment *segment = segment_load(folder, base_offset, 0, 0, 0, error)
+    if segment == NULL:
+        return NULL
+    segment.max_timestamp = -1
+    segment.created_ms = now_ms
+    segment.sealed = 0
+    fd = create_file(segment, b".index")
+    if fd >= 0:
+        close(fd)
+        fd = create_file(segment, b".timeindex")
+    if fd >= 0:
+        close(fd)
+        fd = create_file(segment, b".log")
+    if fd < 0:
+        error[0] = -fd
+        free_segment(segment)
+        return NULL
+    segment.files = new_files(fd, 1)
+    if segment.files == NULL:
+        error[0] = ENOMEM
+        free_segment(segment)
+        return NULL
+    return segment
+
+
+cdef int segment_activate(Segment *segment) noexcept nogil:
+    cdef SegmentFiles *files
+    cdef SegmentFiles *old
+    cdef int fd = open_file(segment.path, b".log", O_RDWR)
+    if fd < 0:
+        return -fd
+    files = new_files(fd, 1)
+    if files == NULL:
+        return ENOMEM
+    pthread_mutex_lock(&ring_lock)
+    ring_remove(segment)
+    segment.sealed = 0
+    old = <SegmentFiles *>exchange_ptr(<void **>&segment.files, files)
+    pthread_mutex_unlock(&ring_lock)
+    if old != NULL:
+        segment_unpin(old)
+    return 0
+
+
+cdef int segment_flush_indexes(Segment *segment) noexcept nogil:
+    cdef int fd, error = 0
+    if index_has_unwritten(&segment.offsets):
+        fd = segment_index_fd(segment, segment.files, 0)
+        error = -fd if fd < 0 else index_flush(&segment.offsets, fd)
+    if not error and index_has_unwritten(&segment.times):
+        fd = segment_index_fd(segment, segment.files, 1)
+        error = -fd if fd < 0 else index_flush(&segment.times, fd)
+    return error
+
+
+cdef int segment_finish(Segment *segment) noexcept nogil:
+    cdef int error = segment_note_max_timestamp(segment)
+    if not error:
+        error = segment_flush_indexes(segment)
+    if not error and segment.allocated > segment.size:
+        error = truncate_to(segment.files.log_fd, segment.size)
+        segment.allocated = 0
+    return error
+
+
+cdef void segment_seal(Segment *segment) noexcept nogil:
+    cdef SegmentFiles *victims[EVICT_AT_ONCE]
+    cdef int count
+    pthread_mutex_lock(&ring_lock)
+    segment.sealed = 1
+    if segment.files != NULL:
+        ring_add(segment)
+    count = evict(victims)
+    pthread_mutex_unlock(&ring_lock)
+    while count > 0:
+        count -= 1
+        segment_unpin(victims[count])
+
+
+cdef void segment_retire(Segment *segment) noexcept nogil:
+    cdef SegmentFiles *files
+    pthread_mutex_lock(&ring_lock)
+    store32(&segment.retired, 1)
+    ring_remove(segment)
+    files = <SegmentFiles *>exchange_ptr(<void **>&segment.files, NULL)
+    pthread_mutex_unlock(&ring_lock)
+    if files != NULL:
+        segment_unpin(files)
+    reclaim_defer(segment, free_segment)
+
+
+# --- indexes ---
+
+cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noexcept nogil:
+    cdef int32_t *slot = &files.time_fd if which else &files.index_fd
+    cdef int fd = load32(slot)
+    if fd >= 0:
+        return fd
+    # Readers and the writer share it, and a sealed segment's last entries may be written by either role.
+    fd = open_file(segment.path, b".timeindex" if which else b".index", O_RDWR | O_CREAT)
+    if fd < 0 or cas32(slot, -1, fd):
+        return fd
+    close(fd)
+    return load32(slot)
+
+
+cdef int append_entry(Segment *segment, int which, int64_t key, int32_t value) noexcept nogil:
+    cdef Index *index = &segment.times if which else &segment.offsets
+    cdef int fd, error
+    if index_needs_flush(index):
+        fd = segment_index_fd(segment, segment.files, which)
+        if fd < 0:
+            return -fd
+        error = index_flush(index, fd)
+        if error:
+            return error
+    return index_append(index, key, value)
+
+
+cdef int segment_note_max_timestamp(Segment *segment) noexcept nogil:
+    cdef int error
+    cdef int64_t relative = segment.max_timestamp_offset - segment.base_offset
+    if segment.max_timestamp <= segment.last_indexed_timestamp or relative < 0 or relative > INT32_MAX:
+        return 0
+    error = append_entry(segment, 1, segment.max_timestamp, <int32_t>relative)
+    if not error:
+        segment.last_indexed_timestamp = segment.max_timestamp
+    return error
+
+
+cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp, int64_t offset) noexcept nogil:
+    store64_seq(&segment.max_timestamp, CHANGING_TIMESTAMP)
+    store64_seq(&segment.max_timestamp_offset, offset)
+    store64_seq(&segment.max_timestamp, timestamp)
+
+
+cdef int segment_note_batch(Segment *segment, const BatchInfo *info, int64_t position,
+                            int64_t index_interval) noexcept nogil:
+    cdef int64_t last_offset = info.base_offset + info.last_offset_delta
+    cdef int error = 0
+    if position == 0:
+        segment.rolling_timestamp = info.max_timestamp
+    if info.max_timestamp > segment.max_timestamp:
+        segment_set_max_timestamp(segment, info.max_timestamp, last_offset)
+    if segment.bytes_since_index > index_interval:
+        error = append_entry(segment, 0, last_offset - segment.base_offset, <int32_t>position)
+        if not error:
+            error = segment_note_max_timestamp(segment)
+        segment.bytes_since_index = 0
+    segment.bytes_since_index += info.size
+    return error
+
+
+cdef int segment_max_timestamp(Segment *segment, int64_t *timestamp, int64_t *offset) noexcept nogil:
+    cdef SegmentFiles *files
+    cdef int64_t again
+    cdef int32_t relative = 0
+    cdef int fd, error = 0
+    while True:
+        timestamp[0] = load64(&segment.max_timestamp)
+        offset[0] = load64(&segment.max_timestamp_offset)
+        fence_seq()
+        again = load64(&segment.max_timestamp)
+        if timestamp[0] == again and again != CHANGING_TIMESTAMP:
+            break
+    if timestamp[0] != UNKNOWN_TIMESTAMP:
+        return 0
+    timestamp[0] = -1                   # sealed: the time index ends with its greatest timestamp
+    if index_count(&segment.times) > 0:
+        files = segment_pin(segment, &error)
+        if files == NULL:
+            return error
+        fd = segment_index_fd(segment, files, 1)
+        if fd < 0:
+            error = -fd
+        elif index_get(&segment.times, fd, index_count(&segment.times) - 1, timestamp, &relative) != 1:
+            error = last_errno()
+        segment_unpin(files)
+        if error:
+            return error
+        offset[0] = segment.base_offset + relative
+    # Only a sealed segment is unknown, and its value never changes: two readers store the same.
+    store64_seq(&segment.max_timestamp_offset, offset[0])
+    store64_seq(&segment.max_timestamp, timestamp[0])
+    return 0
+
+
+cdef int segment_empty_indexes(Segment *segment) noexcept nogil:
+    cdef SegmentFiles *files
+    cdef int which, fd, error = 0
+    files = segment_pin(segment, &error)
+    if files == NULL:
+        return error
+    for which in range(2):
+        fd = segment_index_fd(segment, files, which)
+        error = -fd if fd < 0 else truncate_to(fd, 0)
+        if not error:
+            error = index_truncate(&segment.times if which else &segment.offsets, fd, 0)
+        if error:
+            break
+    segment_unpin(files)
+    segment_set_max_timestamp(segment, -1, -1)
+    segment.last_indexed_timestamp = -1
+    segment.bytes_since_index = 0
+    return error
+
+
+# --- truncation ---
+
+cdef int replace_log(Segment *segment, int64_t size) noexcept nogil:
+    """A copy of the prefix takes the file's place; those who pinned the old one keep its bytes. The name is
+    one that recovery (ours and Kafka's) deletes when it finds it."""
+    cdef char copied[PATH_LIMIT]
+    cdef char path[PATH_LIMIT]
+    cdef int error
+    cdef int fd = create_file(segment, b".log.cleaned")
+    if fd < 0:
+        return -fd
+    snprintf(copied, PATH_LIMIT, b"%s.log.cleaned", segment.path)
+    snprintf(path, PATH_LIMIT, b"%s.log", segment.path)
+    error = copy_prefix(segment.files.log_fd, fd, size)
+    if not error and rename(copied, path) != 0:
+        error = last_errno()
+    close(fd)
+    if error:
+        unlink(copied)
+        return error
+    return segment_activate(segment)
+
+
+cdef int cut_indexes(Segment *segment, int64_t relative) noexcept nogil:
+    cdef int64_t key, kept
+    cdef int32_t value
+    cdef int found
+    cdef int fd = segment_index_fd(segment, segment.files, 0)
+    if fd < 0:
+        return -fd
+    kept = -1
+    if index_floor(&segment.offsets, fd, relative - 1, &key, &value, &kept) < 0:
+        return last_errno()
+    found = index_truncate(&segment.offsets, fd, kept + 1)
+    if found:
+        return found
+    fd = segment_index_fd(segment, segment.files, 1)
+    if fd < 0:
+        return -fd
+    kept = index_count(&segment.times)
+    segment.last_indexed_timestamp = -1
+    while kept > 0:                     # by offset, while the index is ordered by both
+        found = index_get(&segment.times, fd, kept - 1, &key, &value)
+        if found != 1:
+            return last_errno()
+        if value < relative:
+            segment.last_indexed_timestamp = key
+            break
+        kept -= 1
+    return index_truncate(&segment.times, fd, kept)
+
+
+cdef int segment_cut(Segment *segment, int64_t size, int64_t offset) noexcept nogil:
+    cdef int error
+    store64_seq(&segment.size, size)
+    segment.allocated = 0
+    error = cut_indexes(segment, offset - segment.base_offset)
+    if error:
+        return error
+    segment.bytes_since_index = 0
+    fence_seq()
+    # The log's generation was raised before: who pins from now on looks again at what it found.
+    if load32_seq(&segment.files.references) == 1:
+        return truncate_to(segment.files.log_fd, size)
+    return replace_log(segment, size)
