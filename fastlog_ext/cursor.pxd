@@ -27,7 +27,7 @@ cdef inline int8_t cursor_get8(Cursor *c) noexcept nogil:
         cursor_fail(c)
         return 0
     c.at += 1
-    return <int8_t>c.at[-1]
+    return <int8_t>(c.at - 1)[0]
 
 cdef inline int16_t cursor_get16(Cursor *c) noexcept nogil:
     if c.end - c.at < 2:
