@@ -1,17 +1,39 @@
-"""Builds the extensions of fastlog_ext; everything else about the package is in pyproject.toml."""
+"""Builds the extensions of fastlog_ext; everything else about the package is in pyproject.toml.
+
+Variables of the environment, for development:
+    FASTLOG_MODULES=a,b       only these modules ("none": no module at all)
+    FASTLOG_DEBUG=1           assertions and leak counters
+    FASTLOG_SANITIZE=LIST     what -fsanitize= takes: address,undefined or thread
+    FASTLOG_JOBS=N            compilers at a time (default: one a core)
+"""
 
 import os
+import subprocess
+import tempfile
 from pathlib import Path
 
-from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 PACKAGE = ROOT / "fastlog_ext"
+DEBUG = os.environ.get("FASTLOG_DEBUG") == "1"
+SANITIZE = os.environ.get("FASTLOG_SANITIZE", "")
+JOBS = int(os.environ.get("FASTLOG_JOBS") or os.cpu_count() or 1)
 
 # Modules that need more than their own .pyx: C sources beside them, and libraries.
 SOURCES = {"crc32c": ["fastlog_ext/crc32c_impl.c"]}
 LIBRARIES = {"codecs": ["z", "lz4", "zstd", "snappy"]}
+
+# Header, and the package of Debian and Ubuntu that has it (elsewhere the names are close).
+HEADERS = {
+    "stdio.h": "libc6-dev",
+    "Python.h": "python3-dev",
+    "zlib.h": "zlib1g-dev",
+    "lz4frame.h": "liblz4-dev",
+    "zstd.h": "libzstd-dev",
+    "snappy-c.h": "libsnappy-dev",
+}
 
 DIRECTIVES = {
     "language_level": 3,
@@ -23,21 +45,88 @@ DIRECTIVES = {
 }
 
 
+def compile_arguments():
+    """Portable by default: the one instruction that matters (CRC-32C) is chosen at run time."""
+    arguments = ["-Wall", "-Wno-unused-function", f"-DFASTLOG_DEBUG={int(DEBUG)}"]
+    arguments += ["-O1", "-g1"] if DEBUG or SANITIZE else ["-O2", "-g0"]
+    if SANITIZE:
+        arguments += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+        arguments += ["-fno-sanitize-recover=undefined"] if "undefined" in SANITIZE else []
+    return arguments
+
+
 def extensions():
-    wanted = os.environ.get("FASTLOG_MODULES")  # a comma-separated subset, for a quick rebuild
+    """One Extension for each .pyx, or for the subset asked for."""
     names = sorted(path.stem for path in PACKAGE.glob("*.pyx"))
+    wanted = os.environ.get("FASTLOG_MODULES")
     if wanted:
         names = [name for name in names if name in wanted.split(",")]
     return [
         Extension(
             f"fastlog_ext.{name}",
             [f"fastlog_ext/{name}.pyx", *SOURCES.get(name, [])],
+            include_dirs=["fastlog_ext"],
             libraries=LIBRARIES.get(name, []),
-            extra_compile_args=["-O2", "-g1", "-Wall", "-Wno-unused-function"],
-            extra_link_args=["-pthread"],
+            extra_compile_args=compile_arguments(),
+            extra_link_args=["-pthread", *([f"-fsanitize={SANITIZE}"] if SANITIZE else [])],
         )
         for name in names
     ]
 
 
-setup(ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, build_dir="build/cython"))
+class BuildExtensions(build_ext):
+    """Looks for what the build needs first, then runs Cython, then compiles several at a time."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or JOBS
+
+
+    def build_extensions(self):
+        if self.extensions:
+            self.check_tools()
+            self.translate()
+        super().build_extensions()
+
+    def translate(self):
+        """Replaces each .pyx by the C that Cython makes of it."""
+        from Cython.Build import cythonize
+
+        made = cythonize(
+            self.extensions,
+            compiler_directives=DIRECTIVES,
+            build_dir="build/cython",
+            nthreads=min(JOBS, len(self.extensions)) if len(self.extensions) > 1 else 0,
+            force=self.force or None,
+            quiet=True,
+        )
+        by_name = {extension.name: extension for extension in made}
+        for extension in self.extensions:
+            translated = by_name[extension.name]
+            extension.sources, extension.depends = translated.sources, translated.depends
+
+    def check_tools(self):
+        """Ends the build with one line that names the package of what is missing."""
+        compiler = self.compiler.compiler_so
+        with tempfile.TemporaryDirectory() as folder:
+            includes = [f"-I{path}" for path in self.compiler.include_dirs + self.include_dirs]
+            for header, package in HEADERS.items():
+                probe = Path(folder, "probe.c")
+                probe.write_text(f"#include <stddef.h>\n#include <{header}>\n")
+                command = [*compiler, *includes, "-fsyntax-only", str(probe)]
+                try:
+                    result = subprocess.run(command, capture_output=True, text=True)
+                except OSError:
+                    raise SystemExit(
+                        f"fastlog: no C compiler: cannot run '{compiler[0]}' (Debian: apt-get install gcc)"
+                    ) from None
+                if result.returncode != 0:
+                    raise SystemExit(
+                        f"fastlog: cannot compile with <{header}> (Debian: apt-get install {package}): "
+                        + (result.stderr.strip().splitlines() or ["no reason given"])[0]
+                    )
+
+
+# The guard is for Cython's worker processes, which may import this file again.
+if __name__ == "__main__":
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
