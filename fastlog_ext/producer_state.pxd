@@ -1,6 +1,6 @@
 # What a partition remembers of its idempotent producers: the last five batches of each (KIP-98), Kafka's
 # .snapshot files, expiry. Not thread-safe: it belongs to the partition's writer.
-from libc.stdint cimport int16_t, int32_t, int64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport BatchInfo
 
 cdef struct ProducerTable:
