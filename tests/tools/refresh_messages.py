@@ -1,10 +1,10 @@
 """Writes fastlog/protocol/definitions from the facts in the published kafka-clients jars.
 
   python tests/tools/refresh_messages.py            rewrites the definitions
-  python tests/tools/refresh_messages.py --check    says what would change; exit code 1 if anything would
+  python tests/tools/refresh_messages.py --check    says what would change; exit code 1 if any
 
-Two releases are merged: Kafka 4 dropped old versions that clients still send, and Kafka 3.9 lacks the new ones.
-Names, types, version ranges, tags and defaults are taken; Kafka's prose is not.
+Two releases are merged: Kafka 4 dropped old versions that clients still send, and Kafka 3.9 lacks
+the new ones. Names, types, version ranges, tags and defaults are taken; Kafka's prose is not.
 """
 
 import argparse
@@ -29,7 +29,7 @@ CACHE = Path(os.environ.get("PEERS_DIR", Path.home() / ".cache" / "fastlog-peers
 # ours sends them, and a cluster on ZooKeeper never needs them.
 LEFT_OUT = {52, 53, 54, 55, 57, 58, 59, 62, 63, 64, 70, 73, 80, 81, 82, 83, 84, 85, 86, 87, 94}
 IRREGULAR = {"isKRaftController": "is_kraft_controller"}
-RESERVED = {"encode", "decode"}
+RESERVED = {"encode", "encode_into", "decode"}
 
 
 @dataclass
@@ -266,13 +266,14 @@ def definitions() -> dict[str, str]:
     return files
 
 
-HEAD = f'''"""Facts of the protocol: one module an API, read from the kafka-clients jars {OLD_RELEASE} and {NEW_RELEASE}.
+HEAD = f'''"""Facts of the protocol, a module an API: kafka-clients {OLD_RELEASE} and {NEW_RELEASE}.
 
-Written by tests/tools/refresh_messages.py, which merges both releases; do not edit by hand. A message is its name and
-versions, then a line for each field: name, type, versions, and what else holds. Children are indented. `struct` begins
-a struct that several fields share. `nullable` gives the versions in which null may be sent, `tag` says that the field
-travels tagged, `ignorable` that its value may be lost where the version has no such field. That a version is defined
-here does not mean that fastlog serves it: fastlog.api.registry decides.
+Written by tests/tools/refresh_messages.py, which merges both releases; do not edit by hand. A
+message is its name and versions, then a line for each field: name, type, versions, and what else
+holds. Children are indented. `struct` begins a struct that several fields share. `nullable` gives
+the versions in which null may be sent, `tag` says that the field travels tagged, `ignorable` that
+its value may be lost where the version has no such field. That a version is defined here does not
+mean that fastlog serves it: fastlog.api.registry decides.
 """
 
 # API key -> module
