@@ -338,7 +338,7 @@ cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noex
     if fd >= 0:
         return fd
     # Readers and the writer share it, and a sealed segment's last entries may be written by either role.
-    fd = open_file(segment.path, b".timeindex" if which else b".index", O_RDWR | O_CREAT)
+    fd = open_file(segment.path, b".timeindex" if which else b".index", O_RDWR)
     if fd < 0 or cas32(slot, -1, fd):
         return fd
     close(fd)
@@ -433,7 +433,10 @@ cdef int segment_empty_indexes(Segment *segment) noexcept nogil:
     if files == NULL:
         return error
     for which in range(2):
-        fd = segment_index_fd(segment, files, which)
+        fd = open_file(segment.path, b".timeindex" if which else b".index", O_RDWR | O_CREAT)
+        if fd >= 0:
+            close(fd)
+            fd = segment_index_fd(segment, files, which)
         error = -fd if fd < 0 else truncate_to(fd, 0)
         if not error:
             error = index_truncate(&segment.times if which else &segment.offsets, fd, 0)

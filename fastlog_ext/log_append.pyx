@@ -1,0 +1,298 @@
+"""The append path: combining, offsets, one gathered write for a run of batches, then publication.
+
+The role of writer is the flag `busy`. Requests are pushed on a stack that any thread may push to; the writer
+takes the whole stack, turns it round and works in the order of arrival. Nothing of a run becomes visible,
+neither to readers nor to the producers' state, before its write succeeded.
+"""
+from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
+from fastlog_ext.batch cimport (
+    ATTRIBUTE_LOG_APPEND_TIME, batch_stamp, batch_stamp_append_time)
+from fastlog_ext.files cimport FALLOC_FL_KEEP_SIZE, fallocate, truncate_to, write_vectors_at
+from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_latest
+from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
+from fastlog_ext.log_roll cimport log_needs_roll, log_roll
+from fastlog_ext.log_state cimport (
+    ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_RECORD_LIST_TOO_LARGE, ERROR_STORAGE, LOG_CLOSED,
+    LOG_ONLINE, ORIGIN_CLIENT, ORIGIN_REPLICA, AppendRequest, PartitionLog, log_active, log_fail,
+    partition_log_check_epoch)
+from fastlog_ext.producer_state cimport ProducerCheck, producer_check, producer_update
+from fastlog_ext.segment cimport Segment, segment_note_batch
+from fastlog_ext.system cimport (
+    add64_relaxed, cas32, cas_ptr, exchange_ptr, fence_seq, iovec, load32, load32_seq, load_ptr,
+    pthread_cond_signal, pthread_cond_wait, pthread_mutex_lock, pthread_mutex_unlock, store32_seq,
+    store64, wall_clock_ms)
+
+cdef enum:
+    RUN_LIMIT = 64                          # batches in one write
+    PREALLOCATE_STEP = 16 * 1024 * 1024
+
+# Batches that go to the active segment in one write.
+cdef struct Run:
+    int count
+    int64_t bytes
+    int64_t end_offset                      # behind the last of them
+    int64_t now_ms
+    AppendRequest *requests[RUN_LIMIT]
+    iovec vectors[RUN_LIMIT]
+
+
+# --- the role of writer ---
+
+cdef void partition_log_append(PartitionLog *log, AppendRequest *request) noexcept nogil:
+    cdef void *head
+    while True:
+        head = load_ptr(<void **>&log.inbox)
+        request.next = <AppendRequest *>head
+        if cas_ptr(<void **>&log.inbox, head, request):
+            break
+    # Whoever has the role looks at the inbox again after giving it back, so a failed claim loses nothing.
+    if cas32(&log.busy, 0, 1):
+        log_release(log)
+
+
+cdef void log_release(PartitionLog *log) noexcept nogil:
+    while True:
+        drain(log)
+        if load32_seq(&log.control_waiting) > 0 and hand_over(log):
+            return
+        store32_seq(&log.busy, 0)
+        fence_seq()
+        if load_ptr(<void **>&log.inbox) == NULL and load32_seq(&log.control_waiting) == 0:
+            return
+        if not cas32(&log.busy, 0, 1):
+            return
+
+
+cdef int hand_over(PartitionLog *log) noexcept nogil:
+    """Gives the role itself to a control operation, which a stream of appends could starve otherwise."""
+    cdef int given = 0
+    pthread_mutex_lock(&log.control_lock)
+    if log.control_waiting > 0 and not log.handed_over:
+        log.handed_over = 1
+        given = 1
+        pthread_cond_signal(&log.control_turn)
+    pthread_mutex_unlock(&log.control_lock)
+    return given
+
+
+cdef void log_acquire(PartitionLog *log) noexcept nogil:
+    if cas32(&log.busy, 0, 1):
+        return
+    pthread_mutex_lock(&log.control_lock)
+    store32_seq(&log.control_waiting, log.control_waiting + 1)
+    fence_seq()
+    while True:
+        if log.handed_over:
+            log.handed_over = 0
+            break
+        if cas32(&log.busy, 0, 1):
+            break
+        pthread_cond_wait(&log.control_turn, &log.control_lock)
+    store32_seq(&log.control_waiting, log.control_waiting - 1)
+    pthread_mutex_unlock(&log.control_lock)
+
+
+cdef AppendRequest *take_inbox(PartitionLog *log) noexcept nogil:
+    """Everything queued, oldest first."""
+    cdef AppendRequest *request = <AppendRequest *>exchange_ptr(<void **>&log.inbox, NULL)
+    cdef AppendRequest *following
+    cdef AppendRequest *ordered = NULL
+    while request != NULL:
+        following = request.next
+        request.next = ordered
+        ordered = request
+        request = following
+    return ordered
+
+
+cdef void drain(PartitionLog *log) noexcept nogil:
+    cdef AppendRequest *request
+    cdef AppendRequest *following
+    cdef Run run
+    request = take_inbox(log)
+    if request == NULL:
+        return
+    run.count = 0
+    run.bytes = 0
+    run.end_offset = log.end_offset
+    run.now_ms = wall_clock_ms()
+    while request != NULL:
+        following = request.next            # `done` may free the request
+        add_request(log, &run, request)
+        request = following
+    commit(log, &run)
+
+
+# --- one request ---
+
+cdef void finish(PartitionLog *log, AppendRequest *request, int16_t error) noexcept nogil:
+    request.error = error
+    request.log_start_offset = log.log_start_offset
+    if error:
+        request.base_offset = -1
+        request.last_offset = -1
+        request.append_time_ms = -1
+    request.done(request)
+
+
+cdef int16_t refusal(PartitionLog *log, AppendRequest *request, const Run *run) noexcept nogil:
+    """Why the log takes no such batch now, or 0."""
+    cdef int32_t state = load32(&log.state)
+    if state != LOG_ONLINE:
+        return ERROR_NOT_LEADER if state == LOG_CLOSED else ERROR_STORAGE
+    if request.origin == ORIGIN_REPLICA:
+        return ERROR_OFFSET_OUT_OF_RANGE if request.info.base_offset < run.end_offset else 0
+    if not log.is_leader:
+        return ERROR_NOT_LEADER
+    if request.info.size > log.settings.segment_bytes:
+        return ERROR_RECORD_LIST_TOO_LARGE
+    return partition_log_check_epoch(log, request.leader_epoch)
+
+
+cdef int producer_in_run(const Run *run, int64_t producer_id) noexcept nogil:
+    cdef int number
+    for number in range(run.count):
+        if run.requests[number].info.producer_id == producer_id:
+            return 1
+    return 0
+
+
+cdef int answered_by_producer_state(PartitionLog *log, AppendRequest *request) noexcept nogil:
+    """1: a duplicate or an error, and `done` was called."""
+    cdef ProducerCheck check
+    if request.origin != ORIGIN_CLIENT or request.info.producer_id < 0:
+        return 0
+    producer_check(&log.producers, &request.info, &check)
+    if check.error:
+        finish(log, request, check.error)
+        return 1
+    if not check.duplicate:
+        return 0
+    request.base_offset = check.duplicate_base_offset
+    request.last_offset = check.duplicate_last_offset
+    request.append_time_ms = check.duplicate_timestamp if log.timestamp_type == 1 else -1
+    finish(log, request, 0)
+    return 1
+
+
+cdef void stamp(PartitionLog *log, AppendRequest *request, Run *run) noexcept nogil:
+    request.append_time_ms = -1
+    if request.origin == ORIGIN_REPLICA:
+        return
+    request.info.base_offset = run.end_offset
+    request.info.leader_epoch = leader_epochs_latest(&log.epochs)
+    if load32(&log.timestamp_type) == 1:
+        batch_stamp_append_time(request.data, &request.info, run.now_ms)
+        request.info.attributes |= ATTRIBUTE_LOG_APPEND_TIME
+        request.info.max_timestamp = run.now_ms
+        request.append_time_ms = run.now_ms
+    batch_stamp(request.data, request.info.base_offset, request.info.leader_epoch)
+
+
+cdef int roll_for(PartitionLog *log, Run *run, AppendRequest *request) noexcept nogil:
+    """Rolls when the batch does not belong into the active segment. 0, or -1: the log failed."""
+    cdef int64_t base = run.end_offset
+    cdef int64_t last
+    cdef int error
+    if request.origin == ORIGIN_REPLICA:
+        base = request.info.base_offset
+    last = base + request.info.last_offset_delta
+    if not log_needs_roll(log, run.bytes, &request.info, last, run.now_ms):
+        return 0
+    commit(log, run)
+    error = load32(&log.state)
+    if error == LOG_ONLINE:
+        error = log_roll(log, max(log.end_offset, last - INT32_MAX), run.now_ms)
+        if error:
+            log_fail(log, error)
+    return -1 if error else 0
+
+
+cdef void add_request(PartitionLog *log, Run *run, AppendRequest *request) noexcept nogil:
+    cdef int16_t error
+    # The checks of an idempotent batch need its predecessor applied.
+    if run.count == RUN_LIMIT or (request.info.producer_id >= 0
+                                  and producer_in_run(run, request.info.producer_id)):
+        commit(log, run)
+    error = refusal(log, request, run)
+    if error:
+        finish(log, request, error)
+        return
+    if answered_by_producer_state(log, request):
+        return
+    if roll_for(log, run, request) != 0:
+        finish(log, request, ERROR_STORAGE)
+        return
+    stamp(log, request, run)
+    request.base_offset = request.info.base_offset
+    request.last_offset = request.base_offset + request.info.last_offset_delta
+    run.requests[run.count] = request
+    run.vectors[run.count].iov_base = request.data
+    run.vectors[run.count].iov_len = request.info.size
+    run.count += 1
+    run.bytes += request.info.size
+    run.end_offset = request.last_offset + 1
+
+
+# --- one run ---
+
+cdef int write_run(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
+    cdef int error
+    cdef int64_t needed = active.size + run.bytes
+    if log.settings.preallocate and needed > active.allocated:
+        # Best effort: not every file system has it, and a full disk shows in the write itself.
+        if fallocate(active.files.log_fd, FALLOC_FL_KEEP_SIZE, active.size,
+                     max(run.bytes, min(<int64_t>PREALLOCATE_STEP,
+                                        log.settings.segment_bytes - active.size))) == 0:
+            active.allocated = active.size + max(
+                run.bytes, min(<int64_t>PREALLOCATE_STEP, log.settings.segment_bytes - active.size))
+    error = write_vectors_at(active.files.log_fd, run.vectors, run.count, active.size)
+    if error:
+        truncate_to(active.files.log_fd, active.size)
+        log_fail(log, error)
+    return error
+
+
+cdef void apply(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
+    """What was written becomes part of the log's state; not published yet."""
+    cdef int number, error
+    cdef int64_t records = 0
+    cdef int64_t position = active.size
+    cdef AppendRequest *request
+    for number in range(run.count):
+        request = run.requests[number]
+        if request.origin == ORIGIN_REPLICA and request.info.leader_epoch >= 0:
+            leader_epochs_assign(&log.epochs, request.info.leader_epoch, request.base_offset)
+        error = 0
+        if request.info.producer_id >= 0:
+            error = producer_update(&log.producers, &request.info, request.data, run.now_ms)
+        if not error:
+            error = segment_note_batch(active, &request.info, position, log.settings.index_interval_bytes)
+        if error:
+            log_fail(log, error)            # these bytes are written; nothing more is taken
+        position += request.info.size
+        records += request.info.record_count
+    store64(&active.size, position)
+    log.end_offset = run.end_offset
+    add64_relaxed(&log.bytes_in, run.bytes)
+    add64_relaxed(&log.batches_in, run.count)
+    add64_relaxed(&log.records_in, records)
+
+
+cdef void commit(PartitionLog *log, Run *run) noexcept nogil:
+    cdef Segment *active = log_active(log)
+    cdef int number
+    cdef int16_t error = 0
+    if run.count == 0:
+        return
+    if write_run(log, run, active) != 0:
+        error = ERROR_STORAGE
+    else:
+        apply(log, run, active)
+        log_publish_offsets(log)
+        log_wake(log)
+    for number in range(run.count):
+        finish(log, run.requests[number], error)
+    run.count = 0
+    run.bytes = 0
+    run.end_offset = log.end_offset
