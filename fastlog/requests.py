@@ -1,0 +1,60 @@
+"""Requests and responses between the planes: what the data plane hands over is answered here.
+
+The data plane keeps each connection's order and waits for the answer before it reads on
+(a barrier), so that the handlers may run side by side.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger("fastlog.requests")
+
+# So many requests are taken in one turn of the loop, before other work gets its turn.
+TAKEN_A_TURN = 256
+
+Dispatch = Callable[[object], Awaitable[bytes | None]]
+
+
+class RequestPump:
+    """Takes requests from the data plane's queue and lets `dispatch` answer them.
+
+    `dispatch(request)` returns the response's bytes (header and body, no length prefix), or None to
+    close the connection. What it raises closes the connection and is logged as a defect.
+    """
+
+    def __init__(self, data_plane, dispatch: Dispatch) -> None:
+        self.data_plane = data_plane
+        self.dispatch = dispatch
+        self.tasks: set[asyncio.Task] = set()
+
+    def start(self) -> None:
+        """Watches the queue from the running loop."""
+        asyncio.get_running_loop().add_reader(self.data_plane.request_fd, self.take)
+
+    def take(self) -> None:
+        """Starts a task for each request that waits."""
+        for request in self.data_plane.take_requests(TAKEN_A_TURN):
+            task = asyncio.create_task(self.answer(request))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def answer(self, request) -> None:
+        """Answers one request, or closes its connection."""
+        try:
+            response = await self.dispatch(request)
+        except Exception:
+            log.exception("request %d failed; its connection is closed", request.api_key)
+            response = None
+        if response is None:
+            request.close()
+        else:
+            request.respond(response)
+
+    async def stop(self, seconds: float) -> None:
+        """Takes no more; waits at most so long for the answers under way, then cancels them."""
+        asyncio.get_running_loop().remove_reader(self.data_plane.request_fd)
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=seconds)
+        for task in list(self.tasks):
+            task.cancel()
