@@ -74,13 +74,18 @@ def extensions():
     ]
 
 
+def first_error(text):
+    """The line of a compiler's output that says why."""
+    lines = text.strip().splitlines()
+    return next((line for line in lines if "error" in line), "no reason given")
+
+
 class BuildExtensions(build_ext):
     """Looks for what the build needs first, then runs Cython, then compiles several at a time."""
 
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or JOBS
-
 
     def build_extensions(self):
         if self.extensions:
@@ -118,12 +123,13 @@ class BuildExtensions(build_ext):
                     result = subprocess.run(command, capture_output=True, text=True)
                 except OSError:
                     raise SystemExit(
-                        f"fastlog: no C compiler: cannot run '{compiler[0]}' (Debian: apt-get install gcc)"
+                        f"fastlog: cannot run the C compiler '{compiler[0]}'"
+                        " (Debian: apt-get install gcc)"
                     ) from None
                 if result.returncode != 0:
                     raise SystemExit(
-                        f"fastlog: cannot compile with <{header}> (Debian: apt-get install {package}): "
-                        + (result.stderr.strip().splitlines() or ["no reason given"])[0]
+                        f"fastlog: cannot compile with <{header}>"
+                        f" (Debian: apt-get install {package}): {first_error(result.stderr)}"
                     )
 
 

@@ -28,7 +28,9 @@ def requirements(group):
 def stamp_of(wanted):
     """Changes when the requirements, the package's metadata or the Python do."""
     metadata = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    return hashlib.sha256(json.dumps([wanted, metadata, sys.version, str(ROOT)]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([wanted, metadata, sys.version, str(ROOT)]).encode()
+    ).hexdigest()
 
 
 def ensure(group):

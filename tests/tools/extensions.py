@@ -1,7 +1,7 @@
 """Builds the extensions, and only when their sources, the flags or the tools changed.
 
-The release build is made in place. A variant (debug, a sanitizer) is made in a copy of the tree under
-`.dev/`, because its modules have the same file names.
+The release build is made in place. A variant (debug, a sanitizer) is made in a copy of the tree
+under `.dev/`, because its modules have the same file names.
 """
 
 import fcntl

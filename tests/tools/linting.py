@@ -2,8 +2,8 @@
 
 import time
 
-from tests.tools.report import ROOT, Failure, run_logged, say
 from tests.tools.environment import FOLDER, tool_environment
+from tests.tools.report import ROOT, Failure, run_logged, say
 
 CHECKS = {
     "ruff": ["ruff", "check", "--quiet", "."],

@@ -1,7 +1,7 @@
 """What a verb needs from the system, and how it gets there.
 
-A need is tested by what it gives (a header that the compiler finds, a program on the PATH), never by
-a package's name, so that a machine set up in another way is left alone.
+A need is tested by what it gives (a header that the compiler finds, a program on the PATH), never
+by a package's name, so that a machine set up in another way is left alone.
 """
 
 import importlib.util
@@ -62,7 +62,7 @@ def this_python():
     return f"python3.{sys.version_info.minor}"
 
 
-# need: (test, Debian packages; the first of several names that the machine's release knows is taken)
+# need: (test, Debian packages: of several names the first that the release knows is taken)
 BUILD = {
     "a C compiler": (has_compiler, ["gcc"], ["libc6-dev"]),
     "Python.h": (has_python_header, [f"{this_python()}-dev"]),
@@ -83,7 +83,7 @@ TEST = {
 
 
 def require(needs):
-    """Makes sure of all `needs`: installs by apt where that is allowed, else names what is missing."""
+    """Makes sure of all `needs`: installs by apt where allowed, else names what is missing."""
     missing = {need: entry[1:] for need, entry in needs.items() if not entry[0]()}
     if not missing:
         return
@@ -95,10 +95,20 @@ def require(needs):
         )
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     say("apt-get update")
-    run_logged("apt-get update", [*become_root, "apt-get", "update", "-qq"], environment=environment)
+    run_logged(
+        "apt-get update", [*become_root, "apt-get", "update", "-qq"], environment=environment
+    )
     names = [first_known(choices) for groups in missing.values() for choices in groups]
     say(f"apt-get install {' '.join(names)}")
-    command = [*become_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq"]
+    command = [
+        *become_root,
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "install",
+        "-y",
+        "-qq",
+    ]
     command += ["--no-install-recommends", *names]
     run_logged("apt-get install", command, environment=environment)
     importlib.invalidate_caches()
@@ -122,7 +132,9 @@ def how_to_become_root():
 def first_known(names):
     """The first of `names` that this release of Debian or Ubuntu can install."""
     for name in names:
-        policy = subprocess.run(["apt-cache", "policy", name], text=True, capture_output=True).stdout
+        policy = subprocess.run(
+            ["apt-cache", "policy", name], text=True, capture_output=True
+        ).stdout
         if re.search(r"Candidate: (?!\(none\))\S", policy):
             return name
     return names[0]

@@ -71,7 +71,7 @@ VERBS = {verb.__name__: verb for verb in (run, test, lint, bench, fuzz, sanitize
 
 
 def prepare(group):
-    """What the broker needs to start from the checkout; only the venv is looked at when all is built."""
+    """What the broker needs to start from the checkout; quick when all of it is there."""
     if not environment.PYTHON.exists() or not extensions.current():
         system_packages.require(system_packages.BUILD)
     environment.ensure(group)
