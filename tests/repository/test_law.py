@@ -8,7 +8,7 @@ import pytest
 from tests.tools.source_tree import ROOT, read, text_files, with_suffix
 
 LINE_COLUMNS_MAX = 100
-DOCUMENT_COLUMNS_MAX = 160  # prose, tables and commands
+DOCUMENT_COLUMNS_MAX = 160  # prose and commands; a table's row cannot be broken
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 600
 CODE = (".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".java")
@@ -55,7 +55,7 @@ def test_no_file_names_a_machine_or_a_registry():
     "suffixes, columns", [(CODE, LINE_COLUMNS_MAX), ((".md",), DOCUMENT_COLUMNS_MAX)]
 )
 def test_lines_are_short(suffixes, columns):
-    too_long = re.compile(f"^.{{{columns + 1}}}")
+    too_long = re.compile(f"^(?!\\|).{{{columns + 1}}}")
     assert lines_matching(too_long, with_suffix(*suffixes)) == []
 
 

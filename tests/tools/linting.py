@@ -6,11 +6,11 @@ from tests.tools.environment import FOLDER, tool_environment
 from tests.tools.report import ROOT, Failure, run_logged, say
 
 CHECKS = {
-    "ruff": ["ruff", "check", "--quiet", "."],
+    "ruff": ["ruff", "check", "--quiet", "--output-format", "concise", "."],
     "mypy": ["mypy", "--no-error-summary"],
     "import directions": ["lint-imports", "--no-cache"],
     "nogil": ["python", "-m", "tests.tools.nogil_check", "fastlog_ext", "build/cython/fastlog_ext"],
-    "repository": ["pytest", "-q", "-p", "no:cacheprovider", "tests/repository"],
+    "repository": ["pytest", "-q", "--tb=short", "tests/repository"],
 }
 
 

@@ -36,6 +36,6 @@ def run_logged(what, command, *, environment=None, folder=None):
         output.seek(0)
         text = output.read()
     if code != 0:
-        tail = "\n".join("    " + line for line in text.strip().splitlines()[-25:])
+        tail = "\n".join("    " + line for line in text.strip().splitlines()[-60:])
         raise Failure(f"{what} failed (exit code {code}; all of it in {log}):\n{tail}")
     return text
