@@ -1,0 +1,5 @@
+"""Prints docs/settings.md."""
+
+from fastlog.config.document import document
+
+print(document(), end="")

@@ -1,0 +1,43 @@
+"""fastlog's own settings, under a prefix of their own so that no Kafka name can collide."""
+
+from fastlog.config.setting import INT_MAX, Kind, OneOf, Range
+from fastlog.config.tables.rows import works
+
+ROWS = (
+    works(
+        "fastlog.drain.timeout.ms",
+        Kind.INT,
+        30000,
+        "How long a stop waits for requests and responses under way before it goes on.",
+        check=Range(0),
+    ),
+    works(
+        "fastlog.log.format",
+        Kind.STRING,
+        "text",
+        "Form of the broker's own log lines: text, or one JSON object a line.",
+        check=OneOf(("text", "json")),
+    ),
+    works(
+        "fastlog.log.level",
+        Kind.STRING,
+        "info",
+        "The least severe of the broker's own log lines that is written.",
+        check=OneOf(("debug", "info", "warning", "error")),
+    ),
+    works(
+        "fastlog.open.segments.max",
+        Kind.INT,
+        0,
+        "Sealed segments kept open at most; 0 derives it from the limit on open files.",
+        check=Range(0, INT_MAX),
+    ),
+    works(
+        "fastlog.reactors",
+        Kind.INT,
+        0,
+        "Reactor threads; 0 takes num.network.threads, or one a core when that is not given "
+        "either.",
+        check=Range(0, 1024),
+    ),
+)
