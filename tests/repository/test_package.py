@@ -71,8 +71,7 @@ def test_the_sdist_has_every_source(sdist):
 
 
 def test_the_wheel_has_what_users_import_and_cimport(sdist, tmp_path):
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     source = next(tmp_path.iterdir())
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
     code, said = run(command, source, FASTLOG_MODULES="none")

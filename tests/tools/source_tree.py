@@ -20,6 +20,7 @@ TEXT = {
     ".yml",
     ".in",
     ".sh",
+    ".typed",
 }
 
 

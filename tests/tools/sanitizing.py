@@ -1,0 +1,77 @@
+"""Runs the native tests and the fuzzer on builds with the compiler's sanitizers.
+
+The interpreter is not instrumented, so the sanitizer's library is loaded before it, and what Python
+itself keeps to the end is no leak of ours.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.tools import environment, extensions
+from tests.tools.report import Failure, say
+
+KINDS = {
+    "address": {
+        "libraries": ["libasan.so", "libubsan.so", "libstdc++.so.6"],
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1:strict_string_checks=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        "PYTHONMALLOC": "malloc",
+    },
+    "thread": {
+        "libraries": ["libtsan.so", "libstdc++.so.6"],
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1:second_deadlock_stack=1:halt_on_error=0"
+        ":exitcode=66",
+    },
+}
+
+
+def run(arguments):
+    """`./dev sanitize [address|thread] [pytest arguments]`; without a kind, one after the other."""
+    chosen = [arguments[0]] if arguments and arguments[0] in KINDS else list(KINDS)
+    rest = arguments[1:] if chosen == arguments[:1] else arguments
+    for kind in chosen:
+        tree = extensions.ensure(kind)
+        say(f"the native tests under the {kind} sanitizer")
+        command = ["pytest", "-m", "native", "-p", "no:cacheprovider", "--timeout=900", *rest]
+        code = execute(kind, command, tree)
+        if code != 0:
+            return code
+    return 0
+
+
+def fuzz(arguments):
+    """`./dev fuzz [--seconds N] [--seed N]`, on the build with AddressSanitizer."""
+    tree = extensions.ensure("address")
+    return execute("address", ["python", "-m", "tests.fuzz", *arguments], tree)
+
+
+def execute(kind, command, tree):
+    """Runs a program of `.venv` in `tree` with the sanitizer's library first. Returns its code."""
+    settings = dict(KINDS[kind])
+    libraries = [library(name) for name in settings.pop("libraries")]
+    variables = environment.tool_environment(
+        PYTHONPATH=str(tree), LD_PRELOAD=":".join(libraries), **settings
+    )
+    program = [str(environment.FOLDER / "bin" / "python"), "-m", *command]
+    if command[0] == "python":
+        program = [str(environment.FOLDER / "bin" / "python"), *command[1:]]
+    if kind == "thread" and shutil.which("setarch"):
+        # Newer kernels place libraries where older ThreadSanitizers do not expect them.
+        program = [shutil.which("setarch"), "-R", *program]
+    return subprocess.run(program, cwd=tree, env=variables).returncode
+
+
+def library(name):
+    """Where the compiler keeps one of its run-time libraries."""
+    compiler = os.environ.get("CC") or shutil.which("gcc")
+    if compiler is None:
+        raise Failure("the sanitizers need gcc (Debian: apt-get install gcc)")
+    question = [compiler, f"-print-file-name={name}"]
+    path = subprocess.run(question, text=True, capture_output=True).stdout.strip()
+    if not Path(path).is_absolute():
+        raise Failure(
+            f"{compiler} has no {name} (Debian: apt-get install libgcc-12-dev libstdc++6)"
+        )
+    return os.path.realpath(path)
