@@ -1,7 +1,7 @@
 """Writes fastlog/protocol/definitions from the facts in the published kafka-clients jars.
 
-  python tests/tools/refresh_messages.py            rewrites the definitions
-  python tests/tools/refresh_messages.py --check    says what would change; exit code 1 if any
+  python -m tests.tools.refresh_messages           rewrites the definitions
+  python -m tests.tools.refresh_messages --check   says what would change; exit code 1 if any
 
 Two releases are merged: Kafka 4 dropped old versions that clients still send, and Kafka 3.9 lacks
 the new ones. Names, types, version ranges, tags and defaults are taken; Kafka's prose is not.
@@ -11,7 +11,6 @@ import argparse
 import difflib
 import json
 import keyword
-import os
 import re
 import subprocess
 import sys
@@ -19,11 +18,12 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.peers.cache import cache_folder
+
 OLD_RELEASE = "3.9.2"
 NEW_RELEASE = "4.4.0"
 ROOT = Path(__file__).resolve().parents[2]
 DEFINITIONS = ROOT / "fastlog" / "protocol" / "definitions"
-CACHE = Path(os.environ.get("PEERS_DIR", Path.home() / ".cache" / "fastlog-peers"))
 
 # Requests between KRaft controllers, and those of the share coordinator's own state: no client of
 # ours sends them, and a cluster on ZooKeeper never needs them.
@@ -81,11 +81,11 @@ class Message:
 def jar(release: str) -> Path:
     """The kafka-clients jar of a release: an installed peer's, or one that Maven brings."""
     name = f"kafka-clients-{release}.jar"
-    for folder in (CACHE / "kafka39" / "lib", CACHE / "kafka4" / "lib", CACHE / "messages"):
+    target = cache_folder() / "messages"
+    for folder in (cache_folder() / "kafka39" / "lib", target):
         if (folder / name).exists():
             return folder / name
     artifact = f"-Dartifact=org.apache.kafka:kafka-clients:{release}"
-    target = CACHE / "messages"
     subprocess.run(
         ["mvn", "-q", "dependency:copy", artifact, f"-DoutputDirectory={target}"], check=True
     )
