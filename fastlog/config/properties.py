@@ -21,21 +21,24 @@ def parse(content: bytes):
 
 
 def _logical_lines(text: str):
-    """Joins lines that end in an odd number of backslashes; drops blank lines and comments."""
-    pending, started = None, 0
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    for number, line in enumerate(lines, 1):
+    """Joins lines that end in an odd number of backslashes; drops blank lines and comments.
+
+    (A lone backslash that ends the file makes Java define a setting with an empty name; not here.)
+    """
+    pending, started = "", 0
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.lstrip(_BLANK)
-        if pending is None:
+        if not pending:
             if not line or line[0] in "#!":
                 continue
-            pending, started = "", number
+            started = number
         backslashes = len(line) - len(line.rstrip("\\"))
         if backslashes % 2:
             pending += line[:-1]
             continue
         yield started, pending + line
-        pending = None
+        pending = ""
     if pending:
         yield started, pending
 
