@@ -1,4 +1,4 @@
-"""Marks as `native` the tests of fastlog_ext alone: their module imports it, and they start no peer.
+"""Marks as `native` the tests of fastlog_ext alone: they import it, and start no peer.
 
 A sanitizer slows everything it sees, and sees nothing of other processes.
 """

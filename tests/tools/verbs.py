@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from tests.tools import environment, extensions, system_packages
+from tests.tools import environment, extensions, java_trust, system_packages
 from tests.tools.report import ROOT, Failure, say
 
 
@@ -83,13 +83,14 @@ def fetch_peers():
     if not (ROOT / "tests" / "peers" / "setup.py").exists():
         return
     say("python -m tests.peers.setup")
-    if in_environment(["python", "-m", "tests.peers.setup"], ROOT) != 0:
+    options = java_trust.maven_options()
+    if in_environment(["python", "-m", "tests.peers.setup"], ROOT, MAVEN_OPTS=options) != 0:
         raise Failure("could not fetch the programs that the tests compare with (see above)")
 
 
-def in_environment(command, tree):
+def in_environment(command, tree, **more):
     """Runs a program of `.venv` in `tree`, our output its output. Returns its exit code."""
-    variables = environment.tool_environment()
+    variables = environment.tool_environment(**more)
     if tree != ROOT:
         variables["PYTHONPATH"] = str(tree)
     program = environment.FOLDER / "bin" / command[0]
