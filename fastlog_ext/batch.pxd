@@ -1,5 +1,6 @@
 # Record batch v2 (magic 2): the unit that is validated, stamped, stored and served.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
+from fastlog_ext.endian cimport get16, get32, get64
 
 cdef enum:
     BATCH_BASE_OFFSET = 0
@@ -57,6 +58,22 @@ cdef struct BatchVerdict:
     int16_t error                   # Kafka's error code, 0 = accepted
     int32_t record_index            # the first offending record, or -1: the whole batch
     const char *message             # static text, or NULL
+
+# The caller holds BATCH_HEADER_SIZE bytes. Nothing is checked.
+cdef inline void batch_read_header(const uint8_t *data, BatchInfo *info) noexcept nogil:
+    info.base_offset = get64(data + BATCH_BASE_OFFSET)
+    info.size = <int32_t>(BATCH_SIZE_PREFIX + <uint32_t>get32(data + BATCH_LENGTH))
+    info.leader_epoch = get32(data + BATCH_LEADER_EPOCH)
+    info.crc = <uint32_t>get32(data + BATCH_CRC)
+    info.attributes = get16(data + BATCH_ATTRIBUTES)
+    info.magic = <int8_t>data[BATCH_MAGIC]
+    info.last_offset_delta = get32(data + BATCH_LAST_OFFSET_DELTA)
+    info.first_timestamp = get64(data + BATCH_FIRST_TIMESTAMP)
+    info.max_timestamp = get64(data + BATCH_MAX_TIMESTAMP)
+    info.producer_id = get64(data + BATCH_PRODUCER_ID)
+    info.producer_epoch = get16(data + BATCH_PRODUCER_EPOCH)
+    info.base_sequence = get32(data + BATCH_BASE_SEQUENCE)
+    info.record_count = get32(data + BATCH_RECORD_COUNT)
 
 # Reads the header of the batch at the head of `data`. Bounds only: 0, or CORRUPT_MESSAGE (2) when
 # fewer than 61 bytes, a length below 49, or a length beyond `size`.

@@ -1,24 +1,22 @@
-"""Record batches v2: reading, validating, stamping and building them.
+"""Record batches v2: their headers, what a leader checks of them, what it stamps on them.
 
 A batch is judged from its header and its checksum alone, unless a policy needs to see the records: then
 they are walked in place, or through a bounded decoder when they are compressed, and nothing is kept of them.
-The Python edge at the end serves the tests, the tools and the embedded engine.
+The Python edge at the end serves the tests, the tools and the embedded engine; its view of records is
+`batch_records`.
 """
 
-from collections import namedtuple
-
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MAX, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport free, malloc
 
 from fastlog_ext.codecs cimport (
-    CODEC_COUNT, CODEC_NONE, CODEC_ZSTD, COMPRESSION_DEFAULT_LEVEL, Decoder, codec_bound, codec_compress,
-    decoder_close, decoder_open, decoder_read)
+    CODEC_COUNT, CODEC_NONE, CODEC_ZSTD, Decoder, decoder_close, decoder_open, decoder_read)
 from fastlog_ext.crc32c cimport crc32c
 from fastlog_ext.endian cimport get16, get32, get64, put16, put32, put64
-from fastlog_ext.varint cimport varint_put, varint_size, zigzag_decode
+from fastlog_ext.varint cimport zigzag_decode
+
+from fastlog_ext.batch_records import BatchHeader, CorruptBatch, Record, build, records
 
 
 cdef enum:
@@ -41,22 +39,6 @@ cdef enum:
 # ---- the header
 
 
-cdef inline void read_header(const uint8_t *data, BatchInfo *info) noexcept nogil:
-    info.base_offset = get64(data + BATCH_BASE_OFFSET)
-    info.size = BATCH_SIZE_PREFIX + get32(data + BATCH_LENGTH)
-    info.leader_epoch = get32(data + BATCH_LEADER_EPOCH)
-    info.crc = <uint32_t>get32(data + BATCH_CRC)
-    info.attributes = get16(data + BATCH_ATTRIBUTES)
-    info.magic = <int8_t>data[BATCH_MAGIC]
-    info.last_offset_delta = get32(data + BATCH_LAST_OFFSET_DELTA)
-    info.first_timestamp = get64(data + BATCH_FIRST_TIMESTAMP)
-    info.max_timestamp = get64(data + BATCH_MAX_TIMESTAMP)
-    info.producer_id = get64(data + BATCH_PRODUCER_ID)
-    info.producer_epoch = get16(data + BATCH_PRODUCER_EPOCH)
-    info.base_sequence = get32(data + BATCH_BASE_SEQUENCE)
-    info.record_count = get32(data + BATCH_RECORD_COUNT)
-
-
 cdef int batch_parse(const uint8_t *data, int64_t size, BatchInfo *info) noexcept nogil:
     cdef int64_t length
     if size < BATCH_HEADER_SIZE:
@@ -65,7 +47,7 @@ cdef int batch_parse(const uint8_t *data, int64_t size, BatchInfo *info) noexcep
     if length < BATCH_HEADER_SIZE - BATCH_SIZE_PREFIX or length > size - BATCH_SIZE_PREFIX \
             or length > 0x7fffffff - BATCH_SIZE_PREFIX:
         return CORRUPT_MESSAGE
-    read_header(data, info)
+    batch_read_header(data, info)
     return 0
 
 
@@ -402,7 +384,7 @@ cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *p
     verdict.message = NULL
     if not check_frame(data, size, policy, verdict):
         return
-    read_header(data, info)
+    batch_read_header(data, info)
     if not batch_crc_ok(data, info):
         refuse(verdict, CORRUPT_MESSAGE, b"The batch's checksum does not match")
         return
@@ -458,3 +440,98 @@ cdef int batch_find_max_timestamp(const uint8_t *data, const BatchInfo *info,
             found = 1
     walk_close(&walk)
     return found
+
+
+# ---- the Python edge
+
+cdef inline object header_tuple(const BatchInfo *info):
+    return BatchHeader(
+        info.base_offset, info.size, info.leader_epoch, info.magic, info.crc, info.attributes,
+        info.last_offset_delta, info.first_timestamp, info.max_timestamp, info.producer_id,
+        info.producer_epoch, info.base_sequence, info.record_count)
+
+
+def parse(data):
+    """The header of the batch at the head of `data`; its checksum is not looked at. CorruptBatch."""
+    cdef Py_buffer view
+    cdef BatchInfo info
+    cdef int result
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    result = batch_parse(<const uint8_t *>view.buf, view.len, &info)
+    PyBuffer_Release(&view)
+    if result != 0:
+        raise CorruptBatch("not a whole record batch")
+    return header_tuple(&info)
+
+
+def checksum_matches(data) -> bool:
+    """Whether the batch at the head of `data` carries the CRC-32C of its bytes. CorruptBatch."""
+    cdef Py_buffer view
+    cdef BatchInfo info
+    cdef int result, matches = 0
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    result = batch_parse(<const uint8_t *>view.buf, view.len, &info)
+    if result == 0:
+        matches = batch_crc_ok(<const uint8_t *>view.buf, &info)
+    PyBuffer_Release(&view)
+    if result != 0:
+        raise CorruptBatch("not a whole record batch")
+    return matches != 0
+
+
+def validate(data, *, int32_t max_message_bytes=1048588, bint walk_records=False,
+             bint refuse_null_keys=False, bint log_append_time=False, bint allow_zstd=True,
+             int64_t timestamp_before_max_ms=INT64_MAX, int64_t timestamp_after_max_ms=INT64_MAX,
+             int64_t now_ms=0):
+    """What a leader answers to `data` as a client's records: (error, record index or -1, message or None)."""
+    cdef Py_buffer view
+    cdef BatchInfo info
+    cdef BatchPolicy policy
+    cdef BatchVerdict verdict
+    policy.max_message_bytes = max_message_bytes
+    policy.walk_records = walk_records
+    policy.refuse_null_keys = refuse_null_keys
+    policy.log_append_time = log_append_time
+    policy.allow_zstd = allow_zstd
+    policy.timestamp_before_max_ms = timestamp_before_max_ms
+    policy.timestamp_after_max_ms = timestamp_after_max_ms
+    policy.now_ms = now_ms
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    with nogil:
+        batch_validate(<const uint8_t *>view.buf, view.len, &policy, &info, &verdict)
+    PyBuffer_Release(&view)
+    message = None if verdict.message == NULL else verdict.message.decode()
+    return verdict.error, verdict.record_index, message
+
+
+def stamp(data, int64_t base_offset, int32_t leader_epoch, append_time_ms=None) -> None:
+    """Writes what a leader writes into the batch at the head of a writable buffer. CorruptBatch."""
+    cdef uint8_t[::1] view = data
+    cdef BatchInfo info
+    if view.shape[0] == 0 or batch_parse(&view[0], view.shape[0], &info) != 0:
+        raise CorruptBatch("not a whole record batch")
+    batch_stamp(&view[0], base_offset, leader_epoch)
+    if append_time_ms is not None:
+        batch_stamp_append_time(&view[0], &info, append_time_ms)
+
+
+def find_timestamp(data, target=None):
+    """(offset, timestamp) of the first record at or after `target` ms, or of the first that has the greatest
+    timestamp when there is no target. None: there is none. CorruptBatch."""
+    cdef Py_buffer view
+    cdef BatchInfo info
+    cdef int64_t offset = -1, timestamp = -1, wanted = 0 if target is None else target
+    cdef bint greatest = target is None
+    cdef int result = -1
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    with nogil:
+        if batch_parse(<const uint8_t *>view.buf, view.len, &info) == 0:
+            if greatest:
+                result = batch_find_max_timestamp(<const uint8_t *>view.buf, &info, &offset, &timestamp)
+            else:
+                result = batch_find_timestamp(<const uint8_t *>view.buf, &info, wanted, &offset,
+                                              &timestamp)
+    PyBuffer_Release(&view)
+    if result < 0:
+        raise CorruptBatch("the batch or its records are malformed")
+    return (offset, timestamp) if result else None
