@@ -8,6 +8,7 @@ import pytest
 
 from tests.peers.fastlog import FastlogBroker
 from tests.peers.kafka import KafkaBroker, running_kafka, running_zookeeper
+from tests.tools.native_marks import pytest_collection_modifyitems  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 Java keeps certificates of its own. Behind a proxy with a certificate of its own the system's bundle
 is often right where Java's store is not, so Maven is given a store made from the bundle.
-
 """
 
 import os
