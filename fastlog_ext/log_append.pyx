@@ -280,11 +280,12 @@ cdef void apply(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
 
 
 cdef void commit(PartitionLog *log, Run *run) noexcept nogil:
-    cdef Segment *active = log_active(log)
+    cdef Segment *active
     cdef int number
     cdef int16_t error = 0
     if run.count == 0:
         return
+    active = log_active(log)
     if write_run(log, run, active) != 0:
         error = ERROR_STORAGE
     else:

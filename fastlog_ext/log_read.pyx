@@ -10,11 +10,11 @@ from fastlog_ext.log_state cimport (
     ReadHint, SegmentList, log_segments, log_view_positions, segments_floor)
 from fastlog_ext.segment cimport (
     Segment, SegmentFiles, segment_index_fd, segment_pin, segment_unpin)
-from fastlog_ext.system cimport fence_seq, load32, load64, load64_seq
+from fastlog_ext.system cimport fence_seq, load32, load64, load64_seq, sched_yield
 
 cdef enum:
     AGAIN = -3              # the log changed under the reader: look again
-    TRIES = 64
+    TRIES = 200
 
 # One attempt to read: what was asked, and the picture it is answered from.
 cdef struct Attempt:
@@ -179,12 +179,15 @@ cdef int read_once(PartitionLog *log, Attempt *attempt, ReadBound bound, LogRead
 cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_bytes, int whole_first,
                              ReadBound bound, const ReadHint *hint, LogRead *out) noexcept nogil:
     cdef Attempt attempt
-    cdef int tries, state
+    cdef int state
+    cdef int tries = 0
+    cdef int64_t generation = -1
+    cdef SegmentList *list = NULL
     attempt.offset = offset
     attempt.max_bytes = max_bytes if max_bytes > 0 else 0
     attempt.whole_first = whole_first
     attempt.hint = hint
-    for tries in range(TRIES):
+    while tries < TRIES:
         memset(out, 0, sizeof(LogRead))
         out.log_fd = -1
         state = load32(&log.state)
@@ -194,4 +197,8 @@ cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_byte
         if read_once(log, &attempt, bound, out) != AGAIN:
             return
         attempt.hint = NULL
+        tries = tries + 1 if attempt.generation == generation and attempt.list == list else 0
+        generation = attempt.generation
+        list = attempt.list
+        sched_yield()
     out.error = ERROR_STORAGE       # the same bytes stayed unreadable: not a race

@@ -19,3 +19,14 @@ cdef class Log:
     cdef readonly int partition
     cdef readonly bytes topic_id
     cdef int process_id             # of the process that opened it: a forked child must not touch the files
+    cdef PartitionLog *pointer(self) except NULL    # raises in a forked child
+    cdef LogView view(self) except *
+    cdef change_leader(self, int32_t is_leader, int32_t leader_epoch)
+    cdef submit(self, object batch, signed char origin, int32_t leader_epoch)
+    cdef find_time(self, int64_t timestamp, int greatest)
+
+# A sequential reader that remembers its place.
+cdef class Reader:
+    cdef Log log
+    cdef ReadHint hint
+    cdef readonly long long offset

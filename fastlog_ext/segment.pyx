@@ -502,7 +502,11 @@ cdef int cut_indexes(Segment *segment, int64_t relative) noexcept nogil:
 
 
 cdef int segment_cut(Segment *segment, int64_t size, int64_t offset) noexcept nogil:
-    cdef int error
+    # Pins on a sealed segment may be on files that the cap closed since, where nobody can count them.
+    cdef int replace = segment.sealed
+    cdef int error = segment_activate(segment) if replace else 0
+    if error:
+        return error
     store64_seq(&segment.size, size)
     segment.allocated = 0
     error = cut_indexes(segment, offset - segment.base_offset)
@@ -511,6 +515,6 @@ cdef int segment_cut(Segment *segment, int64_t size, int64_t offset) noexcept no
     segment.bytes_since_index = 0
     fence_seq()
     # The log's generation was raised before: who pins from now on looks again at what it found.
-    if load32_seq(&segment.files.references) == 1:
+    if not replace and load32_seq(&segment.files.references) == 1:
         return truncate_to(segment.files.log_fd, size)
     return replace_log(segment, size)

@@ -20,3 +20,6 @@ cdef Topic *topic_by_id(TopicTable *table, const uint8_t *id) noexcept nogil
 # The handle of the control plane, one a broker.
 cdef class Topics:
     cdef TopicTable table
+    cdef dict logs                  # name -> {partition: Log}, for Python
+    cdef object changes             # one change at a time
+    cdef Topic *find(self, bytes name) noexcept

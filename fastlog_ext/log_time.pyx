@@ -1,0 +1,159 @@
+"""Offsets by time: the time index narrows the search to a segment and a place, the records decide."""
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc
+from fastlog_ext.batch cimport BatchInfo, batch_find_max_timestamp, batch_find_timestamp
+from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
+from fastlog_ext.files cimport read_at
+from fastlog_ext.index cimport index_floor
+from fastlog_ext.log_read cimport segment_locate
+from fastlog_ext.log_state cimport (
+    LogView, SegmentList, log_segments, partition_log_view, segments_floor)
+from fastlog_ext.segment cimport (
+    Segment, SegmentFiles, segment_index_fd, segment_max_timestamp, segment_pin, segment_unpin)
+from fastlog_ext.system cimport fence_seq, load64, load64_seq
+
+cdef enum:
+    GREATEST = 1
+    TRIES = 64
+
+cdef struct TimeQuery:
+    int greatest                # the first record with the batch's greatest timestamp, instead of >= target
+    int64_t target
+    int64_t log_start_offset
+    int64_t end_offset
+    int64_t offset
+    int64_t timestamp
+    int32_t leader_epoch
+
+
+cdef int search_batch(TimeQuery *query, SegmentFiles *files, int64_t position, const BatchInfo *info) noexcept nogil:
+    cdef int found = -1
+    cdef uint8_t *data = <uint8_t *>malloc(info.size)
+    if data == NULL:
+        return -1
+    if read_at(files.log_fd, data, info.size, position) == info.size:
+        if query.greatest:
+            found = batch_find_max_timestamp(data, info, &query.offset, &query.timestamp)
+        else:
+            found = batch_find_timestamp(data, info, query.target, &query.offset, &query.timestamp)
+    free(data)
+    if found == 1:
+        query.leader_epoch = info.leader_epoch
+        # The log may start inside a batch; what lies below that is not there any more.
+        query.offset = max(query.offset, query.log_start_offset)
+        if query.offset >= query.end_offset:
+            return 0
+    return found
+
+
+cdef int search_files(TimeQuery *query, Segment *segment, SegmentFiles *files, int64_t start) noexcept nogil:
+    cdef BatchScan scan
+    cdef BatchInfo info
+    cdef int64_t position = 0
+    cdef int64_t limit = load64(&segment.size)
+    cdef int found = segment_locate(segment, files, start, limit, &position, &info)
+    if found != 1:
+        return found
+    scan_start(&scan, files.log_fd, position, limit)
+    while True:
+        found = scan_next(&scan, &position, &info)
+        if found != 1:
+            return 0 if found == 0 else -1
+        if info.max_timestamp >= query.target:
+            found = search_batch(query, files, position, &info)
+            if found != 0:
+                return found
+
+
+cdef int search_segment(TimeQuery *query, Segment *segment) noexcept nogil:
+    cdef int64_t key, start
+    cdef int32_t relative = 0
+    cdef int error = 0
+    cdef int found, fd = -1
+    cdef SegmentFiles *files = segment_pin(segment, &error)
+    if files == NULL:
+        return -1
+    start = segment.base_offset
+    if segment.times.tail.first > 0:
+        fd = segment_index_fd(segment, files, 1)
+    # Nothing before the entry's batch is as late as its timestamp.
+    if index_floor(&segment.times, fd, query.target, &key, &relative, NULL) == 1:
+        start += relative
+    found = search_files(query, segment, files, max(start, query.log_start_offset))
+    segment_unpin(files)
+    return found
+
+
+cdef int search(PartitionLog *log, TimeQuery *query) noexcept nogil:
+    cdef SegmentList *list = log_segments(log)
+    cdef int64_t timestamp, offset
+    cdef int32_t number
+    cdef int found
+    for number in range(segments_floor(list, query.log_start_offset), list.count):
+        if segment_max_timestamp(list.segments[number], &timestamp, &offset) != 0:
+            return -1
+        if timestamp < query.target or offset < query.log_start_offset:
+            continue
+        found = search_segment(query, list.segments[number])
+        if found != 0:
+            return found
+    return 0
+
+
+cdef int greatest_timestamp(PartitionLog *log, TimeQuery *query) noexcept nogil:
+    """Makes the log's greatest timestamp the target. 0 when the log has none."""
+    cdef SegmentList *list = log_segments(log)
+    cdef int64_t timestamp, offset
+    cdef int32_t number
+    query.target = -1
+    for number in range(segments_floor(list, query.log_start_offset), list.count):
+        if segment_max_timestamp(list.segments[number], &timestamp, &offset) != 0:
+            return -1
+        if timestamp > query.target and offset >= query.log_start_offset:
+            query.target = timestamp
+    return 1 if query.target >= 0 else 0
+
+
+cdef int answer(PartitionLog *log, TimeQuery *query) noexcept nogil:
+    cdef LogView view
+    cdef int64_t generation
+    cdef int tries, found = -1
+    for tries in range(TRIES):
+        generation = load64_seq(&log.generation)
+        partition_log_view(log, &view)
+        query.log_start_offset = view.log_start_offset
+        query.end_offset = view.end_offset
+        found = greatest_timestamp(log, query) if query.greatest else 1
+        if found == 1:
+            found = search(log, query)
+        fence_seq()
+        if found >= 0 and load64_seq(&log.generation) == generation:
+            break
+    return found
+
+
+cdef int log_offset_for_timestamp(PartitionLog *log, int64_t target, int64_t *offset, int64_t *timestamp,
+                                  int32_t *leader_epoch) noexcept nogil:
+    cdef TimeQuery query
+    cdef int found
+    query.greatest = 0
+    query.target = target
+    found = answer(log, &query)
+    if found == 1:
+        offset[0] = query.offset
+        timestamp[0] = query.timestamp
+        leader_epoch[0] = query.leader_epoch
+    return found
+
+
+cdef int log_offset_of_max_timestamp(PartitionLog *log, int64_t *offset, int64_t *timestamp,
+                                     int32_t *leader_epoch) noexcept nogil:
+    cdef TimeQuery query
+    cdef int found
+    query.greatest = GREATEST
+    found = answer(log, &query)
+    if found == 1:
+        offset[0] = query.offset
+        timestamp[0] = query.timestamp
+        leader_epoch[0] = query.leader_epoch
+    return found

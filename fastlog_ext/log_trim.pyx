@@ -1,0 +1,378 @@
+"""Truncation, deletion below the log start, roll, flush and close.
+
+Order of a truncation: the shorter log is published first, then the generation changes, then pins are looked
+at, then files change. A reader pins first and compares the generation afterwards; so either it sees the
+change and looks again, or the truncation sees its pin and leaves those bytes alone.
+"""
+import os
+from pathlib import Path
+
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+from fastlog_ext.batch cimport BatchInfo
+from fastlog_ext.files cimport sync_file, sync_folder
+from fastlog_ext.leader_epochs cimport (
+    leader_epochs_clear, leader_epochs_truncate_from_end, leader_epochs_truncate_from_start)
+from fastlog_ext.log_append cimport log_acquire, log_release
+from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
+from fastlog_ext.log_read cimport segment_locate
+from fastlog_ext.log_roll cimport log_jitter, log_roll
+from fastlog_ext.log_state cimport (
+    LOG_CLOSED, LOG_ONLINE, SegmentList, log_active, log_fail, log_new_generation, log_replace_segments,
+    segments_floor)
+from fastlog_ext.producer_state cimport producer_clear, producer_write_snapshot
+from fastlog_ext.recovery cimport check, rebuild_producers
+from fastlog_ext.recovery import snapshots
+from fastlog_ext.replay cimport replay_tail
+from fastlog_ext.segment cimport (
+    Segment, SegmentFiles, segment_create, segment_cut, segment_finish, segment_flush_indexes,
+    segment_index_fd, segment_pin, segment_retire, segment_unpin)
+from fastlog_ext.system cimport ENOMEM, load64, store32_seq, store64, wall_clock_ms
+from fastlog_ext.waiters cimport waiters_close
+
+KINDS = ("log", "index", "timeindex", "txnindex", "snapshot")
+
+
+cdef int ensure_usable(PartitionLog *log, str folder) except -1:
+    if log.state == LOG_CLOSED:
+        raise ValueError(f"the log in {folder} is closed")
+    if log.state != LOG_ONLINE:
+        check(log.storage_errno, folder)
+    return 0
+
+
+cdef int check_storage(PartitionLog *log, int error, str path) except -1:
+    """As `check`, for a failure that leaves the log's files unknown: no more appends."""
+    if error > 0:
+        log_fail(log, error)
+    return check(error, path)
+
+
+def set_aside(folder: str, bases: list, delay_ms: int) -> list:
+    """Renames the files of segments to *.deleted, or removes them when nobody wants to wait."""
+    aside = []
+    for base in bases:
+        for kind in KINDS:
+            path = Path(folder) / f"{base:020d}.{kind}"
+            try:
+                if delay_ms == 0:
+                    path.unlink()
+                else:
+                    aside.append(str(path.rename(f"{path}.deleted")))
+            except FileNotFoundError:
+                continue
+    return aside
+
+
+cdef list retire(PartitionLog *log, str folder, SegmentList *old, int32_t first, int32_t end):
+    """Segments that left the list already. `old` is ours until the end of this call: the caller is registered."""
+    cdef int32_t number
+    cdef list bases = []
+    for number in range(first, end):
+        bases.append(old.segments[number].base_offset)
+        segment_retire(old.segments[number])
+    log.folder_changed = 1
+    return bases
+
+
+# --- truncation ---
+
+cdef SegmentList *copy_list(PartitionLog *log) except NULL:
+    cdef SegmentList *old = log.segments
+    cdef size_t size = sizeof(SegmentList) + old.count * sizeof(Segment *)
+    cdef SegmentList *copy = <SegmentList *>calloc(1, size)
+    cdef int32_t number
+    if copy == NULL:
+        raise MemoryError
+    copy.count = old.count
+    for number in range(old.count):
+        copy.segments[number] = old.segments[number]
+    return copy
+
+
+cdef int64_t cut_position(Segment *segment, int64_t offset) noexcept nogil:
+    """Where the batch that holds `offset` starts; the whole batch goes. -1: cannot be read."""
+    cdef BatchInfo info
+    cdef int64_t position = 0
+    cdef int error = 0, found
+    cdef SegmentFiles *files = segment_pin(segment, &error)
+    if files == NULL:
+        return -1
+    found = segment_locate(segment, files, offset, segment.size, &position, &info)
+    segment_unpin(files)
+    if found < 0:
+        return -1
+    return position if found == 1 else segment.size
+
+
+cdef list cut(PartitionLog *log, str folder, int64_t offset):
+    cdef int32_t number = segments_floor(log.segments, offset)
+    cdef Segment *segment = log.segments.segments[number]
+    cdef SegmentList *old
+    cdef int64_t position
+    cdef int error
+    with nogil:
+        position = cut_position(segment, offset)
+    if position < 0:
+        raise OSError(5, "the segment cannot be read", folder)
+    rebuild_producers(log, folder, offset)
+    old = copy_list(log)
+    try:
+        with nogil:
+            log.end_offset = offset
+            store64(&log.recovery_point, min(log.recovery_point, offset))
+            store64(&segment.size, position)
+            error = log_replace_segments(log, 0, number + 1, NULL)
+            if not error:
+                error = leader_epochs_truncate_from_end(&log.epochs, offset)
+            log_publish_offsets(log)
+            log_new_generation(log)
+            if not error:
+                error = segment_cut(segment, position, offset)
+        check_storage(log, error, folder)
+        if position == 0:
+            segment.created_ms = wall_clock_ms()
+            segment.rolling_timestamp = -1
+        check_storage(log, rescan(segment), folder)
+        bases = retire(log, folder, old, number + 1, old.count)
+    finally:
+        free(old)
+    return set_aside(folder, bases, log.settings.file_delete_delay_ms)
+
+
+cdef int rescan(Segment *segment) noexcept nogil:
+    """The greatest timestamp and the place in the index interval, of what is left."""
+    cdef int64_t next_offset = segment.base_offset
+    cdef int error = replay_tail(segment, &next_offset)
+    return 5 if error < 0 else error
+
+
+cdef list truncate(PartitionLog *log, str folder, int64_t offset):
+    with nogil:
+        log_acquire(log)
+    try:
+        ensure_usable(log, folder)
+        if offset >= log.end_offset:
+            return []
+        if offset < log.segments.segments[0].base_offset:
+            return restart(log, folder, offset)
+        if offset < log.log_start_offset:
+            log.log_start_offset = offset
+        return cut(log, folder, offset)
+    finally:
+        with nogil:
+            log_release(log)
+
+
+cdef list restart(PartitionLog *log, str folder, int64_t new_start):
+    """An empty log that starts there."""
+    cdef SegmentList *old = copy_list(log)
+    cdef Segment *segment
+    cdef int error = 0
+    try:
+        bases = [old.segments[number].base_offset for number in range(old.count)]
+        # Aside before the new files are made if they have the same names, else when nobody opens them any more.
+        clashing = [base for base in bases if base == new_start]
+        aside = set_aside(folder, clashing, log.settings.file_delete_delay_ms)
+        for offset in snapshots(Path(folder)):
+            os.unlink(f"{folder}/{offset:020d}.snapshot")
+        segment = segment_create(log.folder, new_start, wall_clock_ms(), &error)
+        if segment == NULL:
+            check_storage(log, error, folder)
+        segment.jitter_ms = log_jitter(log)
+        with nogil:
+            error = log_replace_segments(log, 0, 0, segment)
+            if not error:
+                producer_clear(&log.producers)
+                log.producers.last_map_offset = new_start
+                log.end_offset = new_start
+                log.log_start_offset = new_start
+                store64(&log.recovery_point, new_start)
+                error = leader_epochs_clear(&log.epochs)
+                log_publish_offsets(log)
+                log_new_generation(log)
+        check_storage(log, error, folder)
+        retire(log, folder, old, 0, old.count)
+        others = [base for base in bases if base != new_start]
+        return aside + set_aside(folder, others, log.settings.file_delete_delay_ms)
+    finally:
+        free(old)
+
+
+cdef list truncate_fully(PartitionLog *log, str folder, int64_t new_start):
+    with nogil:
+        log_acquire(log)
+    try:
+        ensure_usable(log, folder)
+        return restart(log, folder, new_start)
+    finally:
+        with nogil:
+            log_release(log)
+
+
+cdef list raise_log_start(PartitionLog *log, str folder, int64_t offset):
+    cdef SegmentList *old
+    cdef int32_t kept_from
+    cdef int error
+    with nogil:
+        log_acquire(log)
+    try:
+        ensure_usable(log, folder)
+        if offset > log.view.high_watermark:
+            raise ValueError(f"offset {offset} lies beyond the high watermark {log.view.high_watermark}")
+        if offset <= log.log_start_offset:
+            return []
+        log.log_start_offset = offset
+        kept_from = segments_floor(log.segments, offset)
+        old = copy_list(log)
+        try:
+            with nogil:
+                error = log_replace_segments(log, kept_from, log.segments.count - kept_from, NULL)
+                if not error:
+                    error = leader_epochs_truncate_from_start(&log.epochs, offset)
+                log_publish_offsets(log)
+            check_storage(log, error, folder)
+            bases = retire(log, folder, old, 0, kept_from)
+        finally:
+            free(old)
+        return set_aside(folder, bases, log.settings.file_delete_delay_ms)
+    finally:
+        with nogil:
+            log_release(log)
+
+
+# --- roll, flush, close ---
+
+cdef int roll(PartitionLog *log, str folder, int64_t due_ms) except -1:
+    cdef Segment *active
+    cdef int error = 0
+    with nogil:
+        log_acquire(log)
+    try:
+        ensure_usable(log, folder)
+        active = log_active(log)
+        if active.size == 0:
+            return 0
+        # By the wall clock: records of last year must not roll a segment at each tick.
+        if due_ms >= 0 and due_ms - active.created_ms <= log.settings.segment_ms - active.jitter_ms:
+            return 0
+        with nogil:
+            error = log_roll(log, log.end_offset, wall_clock_ms())
+        check_storage(log, error, folder)
+        return 1
+    finally:
+        with nogil:
+            log_release(log)
+
+
+cdef int sync_files(Segment *segment, SegmentFiles *files) noexcept nogil:
+    cdef int which, fd
+    cdef int error = sync_file(files.log_fd)
+    for which in range(2):
+        if error:
+            break
+        fd = segment_index_fd(segment, files, which)
+        error = -fd if fd < 0 else sync_file(fd)
+    return error
+
+
+cdef int flush_from(PartitionLog *log, SegmentList *list, SegmentFiles **pins, int32_t first) noexcept nogil:
+    cdef int32_t number
+    cdef int error = 0
+    for number in range(first, list.count):
+        if pins[number] != NULL and not error:
+            error = sync_files(list.segments[number], pins[number])
+    return error
+
+
+cdef int pin_from(PartitionLog *log, SegmentList *list, SegmentFiles **pins, int32_t first) noexcept nogil:
+    cdef int32_t number
+    cdef int error = segment_flush_indexes(log_active(log))
+    for number in range(first, list.count):
+        if not error:
+            pins[number] = segment_pin(list.segments[number], &error)
+    return error
+
+
+cdef int flush(PartitionLog *log, str folder) except -1:
+    """The role is given back while the disk works: appends go on."""
+    cdef SegmentList *list
+    cdef SegmentFiles **pins
+    cdef int64_t end_offset, generation
+    cdef int32_t first, number, folder_changed
+    cdef int error
+    with nogil:
+        log_acquire(log)
+    try:
+        ensure_usable(log, folder)
+        list = copy_list(log)
+        pins = <SegmentFiles **>calloc(list.count, sizeof(SegmentFiles *))
+        first = segments_floor(list, log.recovery_point)
+        with nogil:
+            error = ENOMEM if pins == NULL else pin_from(log, list, pins, first)
+        end_offset = log.end_offset
+        generation = log.generation
+        folder_changed = log.folder_changed
+        log.folder_changed = 0
+    finally:
+        with nogil:
+            log_release(log)
+    with nogil:
+        if not error:
+            error = flush_from(log, list, pins, first)
+        if not error and folder_changed:
+            error = sync_folder(log.folder)
+        for number in range(first, list.count):
+            if pins != NULL and pins[number] != NULL:
+                segment_unpin(pins[number])
+        free(pins)
+        free(list)
+        log_acquire(log)
+        if error:
+            log_fail(log, error)
+        elif log.generation == generation and end_offset > log.recovery_point:
+            store64(&log.recovery_point, end_offset)
+        log_release(log)
+    check(error, folder)
+    return 0
+
+
+cdef int close_log(PartitionLog *log, str folder, bint durable) except -1:
+    cdef int error = 0
+    if durable and log.state == LOG_ONLINE:
+        flush(log, folder)
+    with nogil:
+        log_acquire(log)
+        if log.state != LOG_CLOSED:
+            if durable and log.state == LOG_ONLINE:
+                error = segment_finish(log_active(log))
+                if not error:
+                    error = sync_files(log_active(log), log_active(log).files)
+                log.producers.last_map_offset = log.end_offset
+                if not error:
+                    error = producer_write_snapshot(&log.producers, log.folder, log.end_offset)
+                if not error:
+                    error = sync_folder(log.folder)
+                    store64(&log.recovery_point, log.end_offset)
+            store32_seq(&log.state, LOG_CLOSED)
+            let_go(log)
+        log_release(log)            # answers what was queued: the log is closed
+        waiters_close(&log.commit_waiters)
+        waiters_close(&log.fetch_waiters)
+    check(error, folder)
+    return 0
+
+
+cdef void let_go(PartitionLog *log) noexcept nogil:
+    """Closes what no pin holds: the state keeps readers and writers away from now on."""
+    cdef SegmentList *old = log.segments
+    cdef int32_t number
+    cdef SegmentList *copy = <SegmentList *>malloc(sizeof(SegmentList) + old.count * sizeof(Segment *))
+    if copy == NULL:
+        return                      # the files stay open until the last reference to the log goes
+    memcpy(copy, old, sizeof(SegmentList) + (old.count - 1) * sizeof(Segment *))
+    if log_replace_segments(log, 0, 0, NULL) == 0:
+        for number in range(copy.count):
+            segment_retire(copy.segments[number])
+    free(copy)

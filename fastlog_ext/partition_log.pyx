@@ -1,0 +1,524 @@
+"""The Python handle of a partition's log. All that blocks releases the GIL."""
+import os
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport INT64_MAX, int16_t, int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from fastlog_ext.batch cimport BatchPolicy, BatchVerdict, batch_validate
+from fastlog_ext.files cimport read_at
+from fastlog_ext.leader_epochs cimport leader_epochs_assign
+from fastlog_ext.log_append cimport log_acquire, log_release
+from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
+from fastlog_ext.log_state cimport (
+    SegmentList, log_fail, log_live_count, log_segments, partition_log_new)
+from fastlog_ext.log_time cimport log_offset_for_timestamp, log_offset_of_max_timestamp
+from fastlog_ext.log_trim cimport (
+    close_log, flush, raise_log_start, roll, truncate, truncate_fully)
+from fastlog_ext.producer_state cimport producer_expire
+from fastlog_ext.reclaim cimport (
+    ReclaimSlot, reclaim_collect, reclaim_pending, reclaim_register, reclaim_unregister)
+from fastlog_ext.recovery cimport check, recover
+from fastlog_ext.recovery import CorruptLog
+from fastlog_ext.segment cimport (
+    segment_files_live_count, segment_live_count, segment_max_timestamp, segment_open_count,
+    segment_set_open_limit, segment_unpin)
+from fastlog_ext.system cimport (
+    getpid, last_errno, load32, load64, pthread_cond_destroy, pthread_cond_init, pthread_cond_signal,
+    pthread_cond_t, pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
+    pthread_mutex_t, pthread_mutex_unlock, sched_yield, store32, store64, wall_clock_ms)
+
+SETTINGS = frozenset((
+    "segment_bytes", "segment_ms", "segment_jitter_ms", "segment_index_bytes", "index_interval_bytes",
+    "max_message_bytes", "timestamp_type", "timestamp_before_max_ms", "timestamp_after_max_ms",
+    "preallocate", "compacted", "producer_id_expiration_ms", "file_delete_delay_ms"))
+
+TO_HIGH_WATERMARK, TO_LAST_STABLE, TO_END = READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, READ_TO_END
+
+
+# --- reclamation: a Python thread holds a slot for the length of one call ---
+
+cdef ReclaimSlot *enter() noexcept nogil:
+    cdef ReclaimSlot *slot = reclaim_register()
+    while slot == NULL:             # a thousand threads are inside; each leaves without waiting for us
+        sched_yield()
+        slot = reclaim_register()
+    return slot
+
+
+cdef void leave(ReclaimSlot *slot) noexcept nogil:
+    reclaim_unregister(slot)
+    reclaim_collect()
+
+
+# --- an append that waits ---
+
+cdef struct WaitingAppend:
+    AppendRequest request
+    pthread_mutex_t lock
+    pthread_cond_t finished
+    int32_t is_done
+
+
+cdef void append_finished(AppendRequest *request) noexcept nogil:
+    cdef WaitingAppend *waiting = <WaitingAppend *>request.owner
+    pthread_mutex_lock(&waiting.lock)
+    waiting.is_done = 1
+    pthread_cond_signal(&waiting.finished)      # under the lock: the waiter destroys it next
+    pthread_mutex_unlock(&waiting.lock)
+
+
+cdef void append_and_wait(PartitionLog *log, WaitingAppend *waiting) noexcept nogil:
+    pthread_mutex_init(&waiting.lock, NULL)
+    pthread_cond_init(&waiting.finished, NULL)
+    waiting.is_done = 0
+    waiting.request.owner = waiting
+    waiting.request.done = append_finished
+    partition_log_append(log, &waiting.request)
+    pthread_mutex_lock(&waiting.lock)
+    while not waiting.is_done:
+        pthread_cond_wait(&waiting.finished, &waiting.lock)
+    pthread_mutex_unlock(&waiting.lock)
+    pthread_cond_destroy(&waiting.finished)
+    pthread_mutex_destroy(&waiting.lock)
+
+
+cdef int16_t validate(PartitionLog *log, uint8_t *data, int64_t size, AppendRequest *request) noexcept nogil:
+    cdef BatchPolicy policy
+    cdef BatchVerdict verdict
+    policy.max_message_bytes = load32(&log.max_message_bytes)
+    policy.refuse_null_keys = <signed char>load32(&log.compacted)
+    policy.log_append_time = <signed char>load32(&log.timestamp_type)
+    policy.timestamp_before_max_ms = load64(&log.timestamp_before_max_ms)
+    policy.timestamp_after_max_ms = load64(&log.timestamp_after_max_ms)
+    policy.walk_records = (policy.refuse_null_keys or policy.timestamp_before_max_ms != INT64_MAX
+                           or policy.timestamp_after_max_ms != INT64_MAX)
+    policy.allow_zstd = 1
+    policy.now_ms = wall_clock_ms()
+    batch_validate(data, size, &policy, &request.info, &verdict)
+    return verdict.error
+
+
+cdef void apply_settings(PartitionLog *log, dict settings) except *:
+    unknown = settings.keys() - SETTINGS
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+    if settings.get("segment_bytes", 1) < 1:
+        raise ValueError("segment_bytes must be positive")
+    log.settings.segment_bytes = settings.get("segment_bytes", log.settings.segment_bytes)
+    log.settings.segment_ms = settings.get("segment_ms", log.settings.segment_ms)
+    log.settings.segment_jitter_ms = settings.get("segment_jitter_ms", log.settings.segment_jitter_ms)
+    log.settings.segment_index_bytes = settings.get("segment_index_bytes", log.settings.segment_index_bytes)
+    log.settings.index_interval_bytes = settings.get("index_interval_bytes", log.settings.index_interval_bytes)
+    log.settings.producer_id_expiration_ms = settings.get(
+        "producer_id_expiration_ms", log.settings.producer_id_expiration_ms)
+    log.settings.file_delete_delay_ms = settings.get("file_delete_delay_ms", log.settings.file_delete_delay_ms)
+    log.settings.preallocate = settings.get("preallocate", log.settings.preallocate)
+    store32(&log.max_message_bytes, settings.get("max_message_bytes", log.max_message_bytes))
+    store32(&log.timestamp_type, settings.get("timestamp_type", log.timestamp_type))
+    store64(&log.timestamp_before_max_ms,
+            settings.get("timestamp_before_max_ms", log.timestamp_before_max_ms))
+    store64(&log.timestamp_after_max_ms, settings.get("timestamp_after_max_ms", log.timestamp_after_max_ms))
+    store32(&log.compacted, settings.get("compacted", log.compacted))
+
+
+DEFAULTS = {
+    "segment_bytes": 1073741824, "segment_ms": 604800000, "segment_jitter_ms": 0,
+    "segment_index_bytes": 10485760, "index_interval_bytes": 4096, "max_message_bytes": 1048588,
+    "timestamp_type": 0, "timestamp_before_max_ms": INT64_MAX, "timestamp_after_max_ms": INT64_MAX,
+    "preallocate": 0, "compacted": 0, "producer_id_expiration_ms": 86400000, "file_delete_delay_ms": 60000}
+
+
+cdef class Log:
+    """A partition's log. Errors of the file system are OSError with errno and path; a log whose storage failed
+    answers appends and reads with KAFKA_STORAGE_ERROR (56), a closed one with NOT_LEADER_OR_FOLLOWER (6)."""
+
+    def __cinit__(self):
+        self.log = NULL
+        self.process_id = getpid()
+
+    def __init__(self):
+        raise TypeError("use Log.open")
+
+    def __dealloc__(self):
+        if self.log != NULL and self.process_id == getpid():
+            partition_log_release(self.log)
+            reclaim_collect()
+
+    cdef PartitionLog *pointer(self) except NULL:
+        if self.process_id != getpid():
+            raise RuntimeError("the log belongs to the process that opened it")
+        return self.log
+
+    @staticmethod
+    def open(str path, *, str topic, int partition, bytes topic_id, dict settings, bint clean,
+             int64_t recovery_point=0, int64_t log_start_offset=0, int64_t high_watermark=0):
+        """Recovers the folder, and creates it if it is absent. `clean`: it was closed properly. Without
+        replicas the high watermark is the end of the log, whatever the checkpoint said.
+        Raises OSError, CorruptLog, ValueError (settings)."""
+        cdef Log self = Log.__new__(Log)
+        self.path = os.path.abspath(path)
+        self.topic = topic
+        self.partition = partition
+        self.topic_id = topic_id
+        cdef bytes folder = os.fsencode(self.path)
+        self.log = partition_log_new(folder)
+        if self.log == NULL:
+            raise MemoryError
+        apply_settings(self.log, {**DEFAULTS, **settings})
+        recover(self.log, self.path, clean, recovery_point, log_start_offset)
+        return self
+
+    # --- leadership and settings ---
+
+    def update(self, dict settings):
+        """Changes some settings; the others stay."""
+        cdef PartitionLog *log = self.pointer()
+        with nogil:
+            log_acquire(log)
+        try:
+            apply_settings(log, settings)
+        finally:
+            with nogil:
+                log_release(log)
+
+    def become_leader(self, int32_t leader_epoch):
+        """Clients may append from now on; the epoch starts at the end of the log (KIP-101)."""
+        self.change_leader(1, leader_epoch)
+
+    def become_follower(self):
+        """Clients' appends are refused from now on (NOT_LEADER_OR_FOLLOWER)."""
+        self.change_leader(0, -1)
+
+    cdef change_leader(self, int32_t is_leader, int32_t leader_epoch):
+        cdef PartitionLog *log = self.pointer()
+        cdef int error = 0
+        with nogil:
+            log_acquire(log)
+            if log.state == LOG_ONLINE:
+                if is_leader:
+                    error = leader_epochs_assign(&log.epochs, leader_epoch, log.end_offset)
+                log.is_leader = is_leader
+                log_publish_offsets(log)
+            if error > 0:
+                log_fail(log, error)
+            log_release(log)
+        check(error, self.path)
+
+    def hold_high_watermark(self, bint hold):
+        """For tests of what waits for replicas: the high watermark stays where it is until let go."""
+        cdef PartitionLog *log = self.pointer()
+        with nogil:
+            log_acquire(log)
+            log.hold_high_watermark = hold
+            if log.state == LOG_ONLINE:
+                log_publish_offsets(log)
+                log_wake(log)
+            log_release(log)
+
+    # --- what it is ---
+
+    cdef LogView view(self) except *:
+        cdef LogView view
+        partition_log_view(self.pointer(), &view)
+        return view
+
+    @property
+    def log_start_offset(self) -> int:
+        return self.view().log_start_offset
+
+    @property
+    def high_watermark(self) -> int:
+        return self.view().high_watermark
+
+    @property
+    def last_stable_offset(self) -> int:
+        return self.view().last_stable_offset
+
+    @property
+    def end_offset(self) -> int:
+        return self.view().end_offset
+
+    @property
+    def leader_epoch(self) -> int:
+        return self.view().leader_epoch
+
+    @property
+    def recovery_point(self) -> int:
+        """Everything below it is synced to the disk."""
+        return load64(&self.pointer().recovery_point)
+
+    @property
+    def storage_error(self):
+        """errno of the failure that took the log offline, or None."""
+        cdef PartitionLog *log = self.pointer()
+        return log.storage_errno if load32(&log.state) == LOG_OFFLINE else None
+
+    @property
+    def closed(self) -> bool:
+        return load32(&self.pointer().state) == LOG_CLOSED
+
+    @property
+    def waiters(self) -> int:
+        """How many fetches and produces are parked here."""
+        cdef PartitionLog *log = self.pointer()
+        return load32(&log.fetch_waiters.count) + load32(&log.commit_waiters.count)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment["size_bytes"] for segment in self.segments())
+
+    def segments(self) -> list:
+        """Oldest first: base_offset, size_bytes, max_timestamp (-1: none), path of the .log."""
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot = enter()
+        cdef SegmentList *list = log_segments(log)
+        cdef int64_t timestamp = -1, offset = -1
+        cdef int number, error
+        found = []
+        try:
+            for number in range(list.count):
+                with nogil:
+                    error = segment_max_timestamp(list.segments[number], &timestamp, &offset)
+                base = list.segments[number].base_offset
+                found.append({
+                    "base_offset": base, "size_bytes": load64(&list.segments[number].size),
+                    "max_timestamp": -1 if error else timestamp, "path": f"{self.path}/{base:020d}.log"})
+        finally:
+            leave(slot)
+        return found
+
+    def counters(self) -> dict:
+        cdef PartitionLog *log = self.pointer()
+        return {"bytes_in": load64(&log.bytes_in), "batches_in": load64(&log.batches_in),
+                "records_in": load64(&log.records_in)}
+
+    # --- append and read ---
+
+    def append(self, batch, *, int32_t leader_epoch=-1) -> tuple:
+        """Appends one batch as a leader takes it from a client, and waits until it is written.
+        (error, base_offset, append_time_ms); the time is -1 unless the log stamps it."""
+        return self.submit(batch, ORIGIN_CLIENT, leader_epoch)
+
+    def append_verbatim(self, batch) -> tuple:
+        """Appends one batch as a follower takes it from its leader: its offsets and epoch stay."""
+        return self.submit(batch, ORIGIN_REPLICA, -1)
+
+    cdef submit(self, object batch, signed char origin, int32_t leader_epoch):
+        cdef PartitionLog *log = self.pointer()
+        cdef const uint8_t[::1] source = batch
+        cdef int64_t size = source.shape[0]
+        cdef WaitingAppend waiting
+        cdef int16_t error
+        cdef ReclaimSlot *slot
+        if size == 0:
+            return 2, -1, -1
+        cdef uint8_t *data = <uint8_t *>malloc(size)
+        if data == NULL:
+            raise MemoryError
+        memcpy(data, &source[0], size)      # it is stamped in place
+        memset(&waiting, 0, sizeof(waiting))
+        waiting.request.data = data
+        waiting.request.origin = origin
+        waiting.request.leader_epoch = leader_epoch
+        with nogil:
+            error = validate(log, data, size, &waiting.request)
+            if not error:
+                slot = enter()
+                append_and_wait(log, &waiting)
+                leave(slot)
+                error = waiting.request.error
+            free(data)
+        if error:
+            return error, -1, -1
+        return 0, waiting.request.base_offset, waiting.request.append_time_ms
+
+    def read(self, int64_t offset, int64_t max_bytes, *, int bound=READ_TO_HIGH_WATERMARK,
+             bint whole_first=True) -> tuple:
+        """(error, bytes) from the batch that holds `offset`; the last batch may be cut off."""
+        return read_bytes(self.pointer(), offset, max_bytes, bound, whole_first, NULL)
+
+    def reader(self, int64_t offset):
+        """A sequential reader that starts there."""
+        return Reader(self, offset)
+
+    # --- time and epochs ---
+
+    def offset_for_timestamp(self, int64_t timestamp):
+        """(offset, timestamp, leader epoch) of the first record that is as late, or None."""
+        return self.find_time(timestamp, 0)
+
+    def offset_of_max_timestamp(self):
+        """As offset_for_timestamp, of the first record with the greatest timestamp."""
+        return self.find_time(0, 1)
+
+    cdef find_time(self, int64_t timestamp, int greatest):
+        cdef PartitionLog *log = self.pointer()
+        cdef int64_t offset = -1, found_timestamp = -1
+        cdef int32_t epoch = -1
+        cdef int found
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
+            if greatest:
+                found = log_offset_of_max_timestamp(log, &offset, &found_timestamp, &epoch)
+            else:
+                found = log_offset_for_timestamp(log, timestamp, &offset, &found_timestamp, &epoch)
+            leave(slot)
+        if found < 0:
+            raise OSError(5, "the log cannot be read", self.path)
+        return (offset, found_timestamp, epoch) if found else None
+
+    def end_offset_for_epoch(self, int32_t epoch) -> tuple:
+        """(largest epoch <= the given one, its end offset), or (-1, -1) (KIP-101)."""
+        cdef int32_t found
+        cdef int64_t end_offset
+        partition_log_epoch_end(self.pointer(), epoch, &found, &end_offset)
+        return found, end_offset
+
+    # --- taking away, making durable ---
+    # Those that return a list leave files named *.deleted, for the caller to remove after
+    # file_delete_delay_ms; with a delay of 0 they are gone and the list is empty.
+
+    def truncate(self, int64_t offset) -> list:
+        """Takes back everything from `offset` on, with the whole of a batch that holds it."""
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot = enter()
+        try:
+            return truncate(log, self.path, offset)
+        finally:
+            leave(slot)
+
+    def truncate_fully(self, int64_t new_start_offset) -> list:
+        """Forgets everything; the empty log starts at the given offset."""
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot = enter()
+        try:
+            return truncate_fully(log, self.path, new_start_offset)
+        finally:
+            leave(slot)
+
+    def set_log_start_offset(self, int64_t offset) -> list:
+        """Never back, never beyond the high watermark (ValueError). Segments wholly below it go."""
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot = enter()
+        try:
+            return raise_log_start(log, self.path, offset)
+        finally:
+            leave(slot)
+
+    def roll(self) -> bool:
+        """Starts a new segment unless the active one is empty. Whether it did."""
+        return bool(roll(self.pointer(), self.path, -1))
+
+    def roll_if_due(self, int64_t now_ms) -> bool:
+        """As roll, if the active segment is older than segment_ms by the wall clock."""
+        return bool(roll(self.pointer(), self.path, now_ms))
+
+    def flush(self):
+        """Syncs what is behind the recovery point, and moves it. Appends go on meanwhile."""
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot = enter()
+        try:
+            flush(log, self.path)
+        finally:
+            leave(slot)
+
+    def close(self):
+        """Syncs everything, writes the producers' snapshot and closes. Again: nothing happens."""
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot = enter()
+        try:
+            close_log(log, self.path, True)
+        finally:
+            leave(slot)
+
+    def remove(self):
+        """Closes without a sync: the files are about to go. Who waits is woken."""
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot = enter()
+        try:
+            close_log(log, self.path, False)
+        finally:
+            leave(slot)
+
+    # --- producers ---
+
+    def expire_producers(self, int64_t now_ms):
+        """Forgets producers that have been quiet for producer_id_expiration_ms."""
+        cdef PartitionLog *log = self.pointer()
+        with nogil:
+            log_acquire(log)
+            producer_expire(&log.producers, now_ms, log.settings.producer_id_expiration_ms)
+            log_release(log)
+
+
+cdef tuple read_bytes(PartitionLog *log, int64_t offset, int64_t max_bytes, int bound, bint whole_first,
+                      ReadHint *hint):
+    cdef LogRead result
+    cdef ReclaimSlot *slot
+    cdef bytes data = b""
+    cdef char *target
+    cdef int64_t got
+    if bound not in (READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, READ_TO_END):
+        raise ValueError("no such bound")
+    with nogil:
+        slot = enter()
+        partition_log_read(log, offset, max_bytes, whole_first, <ReadBound>bound, hint, &result)
+        leave(slot)                 # what was found is pinned
+    if hint != NULL:
+        hint[0] = result.next
+    if result.size == 0:
+        return result.error, data
+    try:
+        data = PyBytes_FromStringAndSize(NULL, result.size)
+        target = PyBytes_AS_STRING(data)
+        with nogil:
+            got = read_at(result.log_fd, target, result.size, result.position)
+        if got != result.size:
+            raise OSError(last_errno() if got < 0 else 5, "short read of a segment")
+    finally:
+        segment_unpin(result.files)
+    return result.error, data
+
+
+cdef class Reader:
+    """Reads batch after batch. Its place is remembered where a read ends on a batch's boundary."""
+
+    def __cinit__(self, Log log, int64_t offset):
+        log.pointer()
+        self.log = log
+        self.offset = offset
+        memset(&self.hint, 0, sizeof(ReadHint))
+
+    @property
+    def at_known_place(self) -> bool:
+        """Whether the next read needs no index search."""
+        return self.hint.valid and self.hint.offset == self.offset
+
+    def read(self, int64_t max_bytes, *, int bound=READ_TO_HIGH_WATERMARK) -> tuple:
+        """(error, bytes); whole batches only."""
+        error, data = read_bytes(self.log.pointer(), self.offset, max_bytes, bound, True, &self.hint)
+        size = 0
+        while size + 61 <= len(data):
+            end = size + 12 + int.from_bytes(data[size + 8:size + 12], "big")
+            if end > len(data):
+                break
+            self.offset = (int.from_bytes(data[size:size + 8], "big")
+                           + int.from_bytes(data[size + 23:size + 27], "big") + 1)
+            size = end
+        return error, data[:size]
+
+
+def set_open_segment_limit(int64_t limit):
+    """How many sealed segments keep their files open, in the whole process."""
+    with nogil:
+        segment_set_open_limit(limit)
+
+
+def live_counts() -> dict:
+    """What exists in the process, for tests that nothing leaks: logs, segments, open files, deferred frees."""
+    with nogil:
+        reclaim_collect()
+    return {"logs": log_live_count(), "segments": segment_live_count(), "files": segment_files_live_count(),
+            "open_sealed": segment_open_count(), "deferred": reclaim_pending()}

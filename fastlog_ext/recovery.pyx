@@ -1,0 +1,296 @@
+"""Recovery of a partition's folder, with Kafka's rules for what its files mean after a crash.
+
+The folder is listed and tidied in Python, once per open; whatever reads batches is in `replay`, without the GIL.
+"""
+import os
+import re
+from pathlib import Path
+
+from libc.stdint cimport int32_t, int64_t
+from fastlog_ext.index cimport OFFSET_ENTRY, TIME_ENTRY
+from fastlog_ext.files cimport truncate_to
+from fastlog_ext.leader_epochs cimport (
+    leader_epochs_open, leader_epochs_truncate_from_end, leader_epochs_truncate_from_start)
+from fastlog_ext.log_publish cimport log_publish_offsets
+from fastlog_ext.log_roll cimport log_jitter
+from fastlog_ext.log_state cimport PartitionLog, log_active, log_replace_segments
+from fastlog_ext.producer_state cimport producer_clear, producer_load_snapshot
+from fastlog_ext.replay cimport replay_producers, replay_segment, replay_tail
+from fastlog_ext.segment cimport (
+    Segment, segment_activate, segment_create, segment_finish, segment_load, segment_retire,
+    segment_seal)
+from fastlog_ext.system cimport wall_clock_ms
+
+SEGMENT_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex)")
+SNAPSHOT_FILE = re.compile(r"(\d{20})\.snapshot")
+SWAP_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex)\.swap")
+
+
+class CorruptLog(ValueError):
+    """What the folder holds is not a log that can be recovered."""
+
+
+cdef int check(int error, str path) except -1:
+    if error == -1:
+        raise CorruptLog(f"{path}: the segment starts with a message format older than 2")
+    if error < 0:
+        raise CorruptLog(f"{path}: malformed")
+    if error:
+        raise OSError(error, os.strerror(error), path)
+    return 0
+
+
+# --- the files of the folder ---
+
+def swapped_range(path: Path) -> tuple[int, int]:
+    """First and last offset of the batches in a .log.swap."""
+    first = last = int(path.name[:20])
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        position = 0
+        while position + 61 <= size:
+            file.seek(position)
+            header = file.read(61)
+            length = int.from_bytes(header[8:12], "big", signed=True)
+            if length < 49:
+                break
+            last = int.from_bytes(header[0:8], "big") + int.from_bytes(header[23:27], "big")
+            position += 12 + length
+    return first, last
+
+
+def complete_swaps(folder: Path) -> None:
+    """A .swap is the whole and synced replacement of the segments in its range: a cleaning that was cut short
+    after its point of no return."""
+    swaps = [path for path in folder.iterdir() if SWAP_FILE.fullmatch(path.name)]
+    for path in sorted(path for path in swaps if path.name.endswith(".log.swap")):
+        first, last = swapped_range(path)
+        for other in list(folder.iterdir()):
+            match = SEGMENT_FILE.fullmatch(other.name)
+            if match and first <= int(match[1]) <= last:
+                other.unlink()
+    for path in swaps:
+        path.rename(path.with_suffix(""))
+
+
+def tidy(folder: Path) -> dict[int, set[str]]:
+    """Removes leftovers and index files without a log; {base offset: the kinds of its files}."""
+    for path in list(folder.iterdir()):
+        if path.suffix in (".deleted", ".cleaned"):
+            path.unlink()
+    complete_swaps(folder)
+    found: dict[int, set[str]] = {}
+    for path in folder.iterdir():
+        match = SEGMENT_FILE.fullmatch(path.name)
+        if match:
+            found.setdefault(int(match[1]), set()).add(match[2])
+    for base in [base for base, kinds in found.items() if "log" not in kinds]:
+        for kind in found.pop(base):
+            (folder / f"{base:020d}.{kind}").unlink()
+    return found
+
+
+def index_ok(path: Path, entry_size: int, base_offset: int, log_size: int) -> bool:
+    """Whether the ends of an index can be true: whole entries, ascending, within the log."""
+    try:
+        size = path.stat().st_size
+        if size % entry_size:
+            return False
+        if size == 0:
+            return True
+        with path.open("rb") as file:
+            first = file.read(entry_size)
+            file.seek(size - entry_size)
+            last = file.read(entry_size)
+    except FileNotFoundError:
+        return False
+    if entry_size == OFFSET_ENTRY:
+        position = int.from_bytes(last[4:], "big", signed=True)
+        return int.from_bytes(last[:4], "big", signed=True) > 0 and 0 <= position < log_size
+    return (int.from_bytes(last[:8], "big", signed=True) >= int.from_bytes(first[:8], "big", signed=True)
+            and int.from_bytes(last[8:], "big", signed=True) >= int.from_bytes(first[8:], "big", signed=True)
+            and log_size > 0 and last != bytes(entry_size))
+
+
+def snapshots(folder: Path) -> list[int]:
+    """The offsets of the producer snapshots, ascending."""
+    matches = (SNAPSHOT_FILE.fullmatch(path.name) for path in folder.iterdir())
+    return sorted(int(match[1]) for match in matches if match)
+
+
+# --- segments ---
+
+cdef Segment *load(PartitionLog *log, object folder, int64_t base, bint *indexes_good) except NULL:
+    cdef int error = 0
+    cdef Segment *segment
+    stem = folder / f"{base:020d}"
+    log_size = os.stat(f"{stem}.log").st_size
+    good = (index_ok(Path(f"{stem}.index"), OFFSET_ENTRY, base, log_size)
+            and index_ok(Path(f"{stem}.timeindex"), TIME_ENTRY, base, log_size))
+    offsets = os.stat(f"{stem}.index").st_size // OFFSET_ENTRY if good else 0
+    times = os.stat(f"{stem}.timeindex").st_size // TIME_ENTRY if good else 0
+    # A log that has batches for an index entry has a greatest timestamp: Kafka and we write it at the roll.
+    indexes_good[0] = good
+    segment = segment_load(log.folder, base, log_size, offsets, times, &error)
+    if segment == NULL:
+        check(error, str(folder))
+    segment.created_ms = wall_clock_ms()
+    segment.jitter_ms = log_jitter(log)
+    return segment
+
+
+cdef bint scan(PartitionLog *log, Segment *segment, int64_t *next_offset, str path) except -1:
+    """Checks an active segment's batches and cuts it at the first bad one. Whether it was cut."""
+    cdef int64_t valid = 0
+    cdef int error
+    cdef bint cut
+    if next_offset[0] < segment.base_offset:
+        next_offset[0] = segment.base_offset
+    with nogil:
+        error = replay_segment(log, segment, &valid, next_offset)
+    check(error, path)
+    cut = valid < segment.size
+    if cut:
+        segment.size = valid
+        with nogil:
+            error = truncate_to(segment.files.log_fd, valid)
+        check(error, path)
+    return cut
+
+
+cdef int64_t open_segments(PartitionLog *log, object folder, list bases, bint clean,
+                           int64_t recovery_point) except -1:
+    """Fills the list of segments; returns the end offset. Segments behind a cut are removed."""
+    cdef int64_t next_offset = 0
+    cdef int number, error
+    cdef bint indexes_good = False, is_last, is_cut
+    cdef Segment *segment
+    for number in range(len(bases)):
+        is_last = number == len(bases) - 1
+        segment = load(log, folder, bases[number], &indexes_good)
+        path = f"{folder}/{bases[number]:020d}.log"
+        error = log_replace_segments(log, 0, log.segments.count, segment)
+        if error:
+            segment_retire(segment)
+            check(error, path)
+        is_cut = False
+        if not indexes_good or is_last or (not clean and bases[number + 1] > recovery_point):
+            check(segment_activate(segment), path)
+            error = -2
+            if indexes_good and clean:
+                next_offset = segment.base_offset
+                with nogil:
+                    error = replay_tail(segment, &next_offset)
+            if error != 0:          # a clean log whose tail is not whole batches was not clean
+                is_cut = scan(log, segment, &next_offset, path)
+            if is_cut:
+                remove_segments(folder, bases[number + 1:])
+                is_last = True
+            if not is_last:
+                check(segment_finish(segment), path)
+                segment_seal(segment)
+        if is_last:
+            break
+    return next_offset
+
+
+def remove_segments(folder: Path, bases: list[int]) -> None:
+    for base in bases:
+        for kind in ("log", "index", "timeindex", "txnindex", "snapshot"):
+            (folder / f"{base:020d}.{kind}").unlink(missing_ok=True)
+
+
+cdef int create_first(PartitionLog *log, int64_t base_offset, str path) except -1:
+    cdef int error = 0
+    cdef Segment *segment = segment_create(log.folder, base_offset, wall_clock_ms(), &error)
+    if segment == NULL:
+        check(error, path)
+    segment.jitter_ms = log_jitter(log)
+    error = log_replace_segments(log, 0, 0, segment)
+    if error:
+        segment_retire(segment)
+        check(error, path)
+    log.folder_changed = 1
+    return 0
+
+
+# --- producers ---
+
+cdef int rebuild_producers(PartitionLog *log, str folder, int64_t end_offset) except -1:
+    cdef int64_t start = log.segments.segments[0].base_offset
+    cdef int64_t now = wall_clock_ms()
+    cdef int error
+    cdef bytes path
+    cdef const char *name
+    producer_clear(&log.producers)
+    for offset in reversed(snapshots(Path(folder))):
+        file = f"{folder}/{offset:020d}.snapshot"
+        if offset <= end_offset:
+            path = os.fsencode(file)
+            name = path
+            with nogil:
+                error = producer_load_snapshot(&log.producers, name, now,
+                                               log.settings.producer_id_expiration_ms)
+            if error > 0:
+                check(error, file)
+            if error == 0:
+                start = max(start, <int64_t>offset)
+                break
+            producer_clear(&log.producers)
+        os.unlink(file)             # beyond the end of the log, or malformed: an older one serves
+    with nogil:
+        error = replay_producers(log, start, end_offset, now)
+    check(error, folder)
+    log.producers.last_map_offset = end_offset
+    return 0
+
+
+def drop_stray_snapshots(folder: Path, bases: set[int]) -> None:
+    """Only those at the base of a segment and the newest are of use to a later recovery."""
+    found = snapshots(folder)
+    newest = max(found, default=-1)
+    for offset in found:
+        if offset not in bases and offset != newest:
+            (folder / f"{offset:020d}.snapshot").unlink()
+
+
+# --- all of it ---
+
+cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_point,
+                 int64_t log_start_offset) except -1:
+    cdef int64_t end_offset
+    path = Path(folder)
+    if not path.is_dir():
+        path.mkdir(parents=True)
+        log.folder_changed = 1
+    bases = sorted(tidy(path))
+    check(leader_epochs_open(&log.epochs, log.folder), f"{folder}/leader-epoch-checkpoint")
+    if bases:
+        end_offset = open_segments(log, path, bases, clean, recovery_point)
+    else:
+        end_offset = log_start_offset
+        create_first(log, log_start_offset, folder)
+    if end_offset < log_start_offset:       # what was left lies below the start: nothing of it may be served
+        end_offset = restart_at(log, path, log_start_offset)
+    log.end_offset = end_offset
+    log.log_start_offset = max(log_start_offset, log.segments.segments[0].base_offset)
+    log.recovery_point = min(max(recovery_point, log.log_start_offset), end_offset)
+    if clean:
+        log.recovery_point = end_offset
+    check(leader_epochs_truncate_from_end(&log.epochs, end_offset), folder)
+    check(leader_epochs_truncate_from_start(&log.epochs, log.log_start_offset), folder)
+    rebuild_producers(log, folder, end_offset)
+    drop_stray_snapshots(path, set(bases))
+    log_publish_offsets(log)
+    return 0
+
+
+cdef int64_t restart_at(PartitionLog *log, object folder, int64_t offset) except -1:
+    cdef int number
+    bases = []
+    for number in range(log.segments.count):
+        bases.append(log.segments.segments[number].base_offset)
+        segment_retire(log.segments.segments[number])
+    remove_segments(folder, bases)
+    create_first(log, offset, str(folder))
+    return offset
