@@ -20,8 +20,9 @@ def test(arguments):
     system_packages.require({**system_packages.BUILD, **system_packages.TEST})
     environment.ensure("test")
     tree = extensions.ensure("debug" if os.environ.get("FASTLOG_DEBUG") == "1" else "release")
-    fetch_peers()
-    return in_environment(["pytest", *arguments], tree)
+    options = java_trust.maven_options()
+    fetch_peers(options)
+    return in_environment(["pytest", *arguments], tree, MAVEN_OPTS=options)
 
 
 def lint(arguments):
@@ -78,12 +79,11 @@ def prepare(group):
     extensions.ensure()
 
 
-def fetch_peers():
+def fetch_peers(options):
     """The real Kafka and ZooKeeper that tests compare with, from their published jars."""
     if not (ROOT / "tests" / "peers" / "setup.py").exists():
         return
     say("python -m tests.peers.setup")
-    options = java_trust.maven_options()
     if in_environment(["python", "-m", "tests.peers.setup"], ROOT, MAVEN_OPTS=options) != 0:
         raise Failure("could not fetch the programs that the tests compare with (see above)")
 
