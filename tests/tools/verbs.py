@@ -64,7 +64,7 @@ def docs(arguments):
     command = ["mkdocs", "build", "--strict", "--quiet", "-f", "tests/tools/mkdocs.yml", *arguments]
     code = in_environment(command, ROOT)
     if code == 0:
-        say(f"built {ROOT / '.dev' / 'site' / 'index.html'}")
+        say("built .dev/site; begin at .dev/site/ARCHITECTURE.html")
     return code
 
 
