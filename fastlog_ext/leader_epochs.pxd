@@ -13,10 +13,12 @@ cdef struct LeaderEpochs:
     int32_t count
     int32_t capacity
     char *path                      # of the checkpoint file
+    int32_t latest                  # atomic copy of the newest epoch, -1: none
 
 cdef int leader_epochs_open(LeaderEpochs *epochs, const char *folder) noexcept nogil     # 0, errno, -1 malformed
 cdef void leader_epochs_close(LeaderEpochs *epochs) noexcept nogil
-# Ignored unless the epoch is newer than the last; entries at or above start_offset are dropped first. Written out.
+# As Kafka's LeaderEpochFileCache: no change when it is the newest epoch already and does not start earlier; entries
+# of the same or a newer epoch, or that start at or above, are dropped first. Written out. 0 or errno.
 cdef int leader_epochs_assign(LeaderEpochs *epochs, int32_t epoch, int64_t start_offset) noexcept nogil
 cdef int32_t leader_epochs_latest(LeaderEpochs *epochs) noexcept nogil                   # -1: none
 # (largest epoch <= requested, its end offset); -1/-1 if unknown (Kafka's endOffsetFor).
