@@ -1,0 +1,221 @@
+"""Framing, dispatch, back-pressure.
+
+Frames are parsed where they were received. A buffer serves several frames; requests that need their bytes longer hold
+a reference. The last frame's size is the guess for the next: a read is cut at a multiple of it, so that in a steady
+stream no frame is split between two buffers and nothing is ever copied.
+"""
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from libc.string cimport memcpy
+from fastlog_ext.buffers cimport BUFFER_SMALL, Buffer, buffer_release, buffer_retain, buffer_take
+from fastlog_ext.connection_life cimport connection_close, connection_refuse
+from fastlog_ext.endian cimport get16, get32
+from fastlog_ext.fetch cimport fetch_start
+from fastlog_ext.handoff cimport handoff_start
+from fastlog_ext.plane cimport (
+    API_FETCH, API_PRODUCE, FETCH_FIRST, FETCH_LAST, PRODUCE_FIRST, PRODUCE_LAST, Connection)
+from fastlog_ext.produce cimport produce_start
+from fastlog_ext.responses cimport mark_dirty, responses_send
+from fastlog_ext.stats cimport BYTES_IN, READS_PAUSED, RECEIVES, count
+from fastlog_ext.system cimport EAGAIN
+
+cdef enum:
+    QUEUED_MOST = 256           # responses of one connection that wait to leave; past it, no more is parsed
+    QUEUED_BYTES_MOST = 4194304 # the same in bytes of memory
+    RECEIVE_BUDGET = 1048576    # bytes that one connection reads before others have their turn
+    HEAD_LEAST = 10             # api_key, version, correlation_id, client_id's length
+    GUESS_LEAST = 4096          # frames below this are not worth cutting reads for
+
+# What stopped the parser.
+cdef enum:
+    NEEDS_BYTES = 0
+    QUEUE_FULL = 1
+    BARRIER = 2                 # a request of the control plane is before it, or must wait for what is before it
+
+
+cdef inline int queue_full(Connection *connection) noexcept nogil:
+    return connection.queued >= QUEUED_MOST or connection.queued_bytes >= QUEUED_BYTES_MOST
+
+
+cdef const char *start_frame(Connection *connection, Buffer *buffer, uint8_t *frame, int32_t size,
+                             int16_t api_key, int16_t version) noexcept nogil:
+    """NULL, or why the connection must be closed."""
+    if api_key == API_PRODUCE:
+        if version < PRODUCE_FIRST or version > PRODUCE_LAST:
+            return "Produce in a version that is not served"
+        return produce_start(connection, buffer, frame, size)
+    if api_key == API_FETCH:
+        if version < FETCH_FIRST or version > FETCH_LAST:
+            return "Fetch in a version that is not served"
+        return fetch_start(connection, frame, size)
+    if handoff_start(connection, frame, size):
+        return "out of memory for a request"
+    return NULL
+
+
+cdef int parse(Connection *connection) noexcept nogil:
+    """Starts every whole frame in the buffer that may start now. The caller holds a reference to the buffer."""
+    cdef Buffer *buffer = connection.input
+    cdef int64_t left
+    cdef int32_t size
+    cdef int16_t api_key
+    cdef uint8_t *frame
+    cdef const char *reason
+    while not connection.closed:
+        if connection.barrier or connection.reactor.stopping:
+            return BARRIER
+        left = connection.filled - connection.parsed
+        if left < 4:
+            return NEEDS_BYTES
+        frame = buffer.data + connection.parsed
+        size = get32(frame)
+        if size < HEAD_LEAST or size > connection.reactor.plane.max_request_bytes:
+            connection_refuse(connection, "frame of impossible size")
+            break
+        if left < <int64_t>size + 4:
+            return NEEDS_BYTES
+        api_key = get16(frame + 4)
+        if queue_full(connection):
+            return QUEUE_FULL
+        if api_key != API_PRODUCE and api_key != API_FETCH and connection.pending:
+            return BARRIER
+        connection.parsed += <int64_t>size + 4
+        connection.frame_hint = <int64_t>size + 4
+        reason = start_frame(connection, buffer, frame + 4, size, api_key, get16(frame + 6))
+        if reason != NULL:
+            connection_refuse(connection, reason)
+    return BARRIER
+
+
+cdef int parse_input(Connection *connection) noexcept nogil:
+    cdef Buffer *buffer = connection.input
+    cdef int result
+    if buffer == NULL:
+        return BARRIER if connection.barrier or connection.reactor.stopping else NEEDS_BYTES
+    buffer_retain(buffer)
+    result = parse(connection)
+    if not connection.closed and connection.parsed == connection.filled:
+        connection.input = NULL         # an idle connection holds no buffer
+        connection.parsed = 0
+        connection.filled = 0
+        buffer_release(buffer)
+    buffer_release(buffer)
+    return result
+
+
+cdef int64_t wanted(Connection *connection) noexcept nogil:
+    """The size of what is being received: the frame's own once its length is known, else a guess."""
+    cdef int64_t left = connection.filled - connection.parsed
+    if left >= 4:
+        return <int64_t>get32(connection.input.data + connection.parsed) + 4
+    if connection.frame_hint > BUFFER_SMALL and left == 0:
+        return connection.frame_hint
+    return left + 1
+
+
+cdef int make_room(Connection *connection, int64_t size) noexcept nogil:
+    """A buffer that holds `size` bytes from the first that is not parsed yet. 0: no memory now."""
+    cdef Buffer *old = connection.input
+    cdef Buffer *buffer
+    cdef int64_t left = connection.filled - connection.parsed
+    if old != NULL and connection.parsed + size <= old.capacity:
+        return 1
+    buffer = buffer_take(&connection.reactor.buffers, size, old != NULL)
+    if buffer == NULL:
+        connection.starved = 1
+        count(&connection.reactor.counters, READS_PAUSED, 1)
+        return 0
+    if old != NULL:
+        memcpy(buffer.data, old.data + connection.parsed, left)
+        buffer_release(old)
+    connection.input = buffer
+    connection.parsed = 0
+    connection.filled = left
+    return 1
+
+
+cdef int64_t read_limit(Connection *connection, int64_t size) noexcept nogil:
+    """How much to read: not beyond a long frame, and short ones in whole numbers."""
+    cdef int64_t room = connection.input.capacity - connection.filled
+    cdef int64_t left = connection.filled - connection.parsed
+    cdef int64_t guess = connection.frame_hint
+    if size > BUFFER_SMALL:
+        return size - left
+    if left == 0 and guess >= GUESS_LEAST and guess <= room:
+        return (room // guess) * guess
+    return room
+
+
+cdef int64_t receive(Connection *connection) noexcept nogil:
+    """How many bytes came; 0: none now, or the connection has been closed."""
+    cdef int64_t size = wanted(connection)
+    cdef int64_t limit, got
+    cdef int error = 0
+    if not make_room(connection, size):
+        return 0
+    limit = read_limit(connection, size)
+    got = connection.transport.recv(
+        connection.state, connection.input.data + connection.filled, limit, &error)
+    count(&connection.reactor.counters, RECEIVES, 1)
+    if got > 0:
+        connection.filled += got
+        # Edge-triggered: a short read has emptied the socket, and what comes next is another event.
+        connection.readable = got == limit or connection.hangup
+        count(&connection.reactor.counters, BYTES_IN, got)
+        return got
+    if got < 0 and (error == EAGAIN):
+        connection.readable = 0
+        if connection.parsed == connection.filled:
+            buffer_release(connection.input)
+            connection.input = NULL
+            connection.parsed = 0
+            connection.filled = 0
+        return 0
+    connection_close(connection)
+    return 0
+
+
+cdef int flush(Connection *connection, int *again) noexcept nogil:
+    """0, or -1: the connection has been closed."""
+    cdef int result
+    if connection.first == NULL or not connection.writable:
+        return 0
+    result = responses_send(connection)
+    if result < 0:
+        connection_close(connection)
+        return -1
+    again[0] |= result
+    return 0
+
+
+cdef int pump(Connection *connection) noexcept nogil:
+    """1: there is more to do, after the others' turn."""
+    cdef int64_t budget = RECEIVE_BUDGET
+    cdef int64_t got
+    cdef int again = 0
+    cdef int state
+    while True:
+        state = parse_input(connection)
+        if connection.closed or flush(connection, &again):
+            return 0
+        if state == QUEUE_FULL and not queue_full(connection):
+            continue
+        if state != NEEDS_BYTES or not connection.readable:
+            return again
+        if budget <= 0:
+            return 1
+        got = receive(connection)
+        if got == 0:
+            return 0 if connection.closed else again
+        budget -= got
+
+
+cdef void connection_pump(Connection *connection) noexcept nogil:
+    cdef int again
+    if connection.closed:
+        return
+    connection.starved = 0
+    connection.pumping = 1
+    again = pump(connection)
+    connection.pumping = 0
+    if again:
+        mark_dirty(connection)

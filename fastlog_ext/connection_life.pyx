@@ -1,0 +1,111 @@
+"""How a connection begins and ends."""
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+from fastlog_ext.buffers cimport buffer_release
+from fastlog_ext.events cimport EVENT_TEXT, events_put
+from fastlog_ext.partition_log cimport partition_log_release
+from fastlog_ext.plane cimport Connection, Reactor
+from fastlog_ext.responses cimport responses_drop, unpin_connection
+from fastlog_ext.sockets cimport (
+    address_text, getpeername, getsockname, sockaddr, sockaddr_storage, socklen_t)
+from fastlog_ext.stats cimport CONNECTIONS_CLOSED, CONNECTIONS_OPENED, MALFORMED, count
+from fastlog_ext.system cimport add32, add64, snprintf
+from fastlog_ext.transport cimport Transport
+
+cdef int64_t last_id = 0
+
+
+cdef Connection *connection_new(Reactor *reactor, const Transport *transport, void *state, int fd,
+                                int32_t listener) noexcept nogil:
+    cdef Connection *connection = <Connection *>calloc(1, sizeof(Connection))
+    cdef socklen_t size = sizeof(sockaddr_storage)
+    if connection == NULL:
+        return NULL
+    connection.reactor = reactor
+    connection.transport = transport
+    connection.state = state
+    connection.listener = listener
+    connection.id = add64(&last_id, 1)
+    connection.pins = 1
+    connection.readable = 1
+    connection.writable = 1
+    getpeername(fd, <sockaddr *>&connection.peer, &size)
+    size = sizeof(sockaddr_storage)
+    getsockname(fd, <sockaddr *>&connection.local, &size)
+    return connection
+
+
+cdef void connection_join(Connection *connection) noexcept nogil:
+    cdef Reactor *reactor = connection.reactor
+    connection.previous = NULL
+    connection.next = reactor.connections
+    if connection.next != NULL:
+        connection.next.previous = connection
+    reactor.connections = connection
+    reactor.live += 1
+    count(&reactor.counters, CONNECTIONS_OPENED, 1)
+
+
+cdef void leave_registry(Connection *connection) noexcept nogil:
+    if connection.previous == NULL:
+        connection.reactor.connections = connection.next
+    else:
+        connection.previous.next = connection.next
+    if connection.next != NULL:
+        connection.next.previous = connection.previous
+
+
+cdef void leave_dirty(Connection *connection) noexcept nogil:
+    cdef Connection **link = &connection.reactor.dirty
+    while link[0] != NULL and link[0] != connection:
+        link = &link[0].next_dirty
+    if link[0] == connection:
+        link[0] = connection.next_dirty
+    connection.dirty = 0
+
+
+cdef void connection_close(Connection *connection) noexcept nogil:
+    cdef int32_t number
+    if connection.closed:
+        return
+    connection.closed = 1
+    if connection.dirty:
+        leave_dirty(connection)
+    leave_registry(connection)
+    connection.transport.close(connection.state)
+    add32(&connection.reactor.load, -1)
+    count(&connection.reactor.counters, CONNECTIONS_CLOSED, 1)
+    responses_drop(connection)
+    if connection.input != NULL:
+        buffer_release(connection.input)
+        connection.input = NULL
+    for number in range(connection.hint_count):
+        if connection.hints[number].log != NULL:
+            partition_log_release(connection.hints[number].log)
+    free(connection.hints)
+    connection.hints = NULL
+    connection.hint_count = 0
+    unpin_connection(connection)
+
+
+cdef void connection_refuse(Connection *connection, const char *reason) noexcept nogil:
+    cdef char host[64]
+    cdef char text[EVENT_TEXT]
+    cdef int port
+    if connection.closed:
+        return
+    port = address_text(&connection.peer, host, sizeof(host))
+    snprintf(text, sizeof(text), "%s:%d: %s", host, port, reason)
+    count(&connection.reactor.counters, MALFORMED, 1)
+    events_put(&connection.reactor.plane.events, "malformed", text)
+    connection_close(connection)
+
+
+cdef void reap_connections(Reactor *reactor) noexcept nogil:
+    cdef Connection *connection
+    while reactor.graveyard != NULL:
+        connection = reactor.graveyard
+        reactor.graveyard = connection.next
+        reactor.live -= 1
+        free(connection)

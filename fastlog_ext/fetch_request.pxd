@@ -1,0 +1,69 @@
+# A Fetch request in memory: parsed, and its answer encoded. No side effects but the response.
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from fastlog_ext.mailbox cimport Mail
+from fastlog_ext.partition_log cimport LogRead, PartitionLog
+from fastlog_ext.plane cimport Reactor, Response
+from fastlog_ext.timers cimport Timer
+from fastlog_ext.waiters cimport Waiter
+from fastlog_ext.wire cimport RequestHead
+
+cdef struct FetchPartition:
+    Waiter waiter
+    PartitionLog *log           # valid in this turn; retained while `retained`
+    LogRead read
+    int64_t offset
+    int32_t topic
+    int32_t index
+    int32_t leader_epoch
+    int32_t last_fetched_epoch
+    int32_t max_bytes
+    int16_t error
+    int8_t retained
+    int8_t listed
+    int8_t diverges
+    int32_t diverging_epoch
+    int64_t diverging_offset
+
+cdef struct FetchTopic:
+    const uint8_t *name         # or the id's 16 bytes (v13+)
+    int32_t name_size
+    int32_t partition_count
+
+cdef struct FetchRequest:
+    FetchRequest *next          # free list, or the reactor's list of parked ones
+    FetchRequest *previous
+    Mail woken                  # posted by the first wake
+    Mail drained                # posted by the last wake after the reactor has let go
+    Timer timer
+    Reactor *reactor
+    Response *response
+    uint8_t *frame              # its own copy: a waiting fetch must not hold the connection's buffer
+    int64_t frame_capacity
+    RequestHead head
+    int32_t replica_id
+    int32_t max_wait_ms
+    int32_t min_bytes
+    int32_t max_bytes
+    int8_t read_committed
+    int32_t session_id
+    int32_t session_epoch
+    int16_t error               # of the whole response
+    int64_t deadline_ms
+    # the protocol between the waking threads and the reactor, see fetch.pyx
+    int32_t waiting             # atomic
+    int32_t posted              # atomic
+    int8_t parked
+    int8_t delivered
+    int8_t all_drained
+    int8_t expired
+    FetchTopic *topics
+    int32_t topic_count
+    int32_t topic_capacity
+    FetchPartition *partitions
+    int32_t partition_count
+    int32_t partition_capacity
+
+cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame, int64_t size) noexcept nogil
+# Encodes head, topics and partitions; the records by file ranges or, when short, read into the response.
+# 0, ENOMEM, or EIO (a short read). The pins of partitions' reads are given back or passed on.
+cdef int fetch_encode(FetchRequest *request) noexcept nogil

@@ -1,0 +1,336 @@
+"""Fetch as bytes. Versions: KIP-98 (4), KIP-107 (5), KIP-227 (7), KIP-320 (9, 12), KIP-392 (11), KIP-516 (13),
+KIP-903 (15), KIP-951 (16), KIP-853 (17), KIP-1166 (18)."""
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
+from fastlog_ext.cursor cimport (
+    Cursor, cursor_get16, cursor_get32, cursor_get64, cursor_get8, cursor_get_uvarint, cursor_init,
+    cursor_skip, cursor_take)
+from fastlog_ext.endian cimport put16, put32, put64
+from fastlog_ext.plane cimport Response
+from fastlog_ext.responses cimport response_add_file, response_reserve, response_total
+from fastlog_ext.segment cimport segment_unpin
+from fastlog_ext.stats cimport PREADS, count
+from fastlog_ext.system cimport EINTR, EIO, ENOMEM, last_errno, pread, ssize_t
+from fastlog_ext.wire cimport (
+    Text, put_count, put_no_tags, put_text, put_uvarint, read_count, read_head, read_text, skip_tags)
+
+cdef enum:
+    FLEXIBLE_FROM = 12
+    BY_ID_FROM = 13
+    TAG_REPLICA_STATE = 1
+    TAG_DIVERGING_EPOCH = 0
+    PARTITION_LEAST = 16        # bytes that any version's partition takes at least
+
+
+cdef FetchTopic *new_topic(FetchRequest *request) noexcept nogil:
+    cdef int32_t capacity
+    cdef void *grown
+    if request.topic_count == request.topic_capacity:
+        capacity = request.topic_capacity * 2 if request.topic_capacity else 1
+        grown = realloc(request.topics, capacity * sizeof(FetchTopic))
+        if grown == NULL:
+            return NULL
+        request.topics = <FetchTopic *>grown
+        request.topic_capacity = capacity
+    request.topic_count += 1
+    return &request.topics[request.topic_count - 1]
+
+
+cdef FetchPartition *new_partition(FetchRequest *request) noexcept nogil:
+    cdef int32_t capacity
+    cdef void *grown
+    if request.partition_count == request.partition_capacity:
+        capacity = request.partition_capacity * 2 if request.partition_capacity else 1
+        grown = realloc(request.partitions, capacity * sizeof(FetchPartition))
+        if grown == NULL:
+            return NULL
+        request.partitions = <FetchPartition *>grown
+        request.partition_capacity = capacity
+    request.partition_count += 1
+    return &request.partitions[request.partition_count - 1]
+
+
+cdef int parse_partition(FetchRequest *request, Cursor *cursor) noexcept nogil:
+    cdef FetchPartition *partition = new_partition(request)
+    cdef int16_t version = request.head.version
+    if partition == NULL:
+        return ENOMEM
+    memset(partition, 0, sizeof(FetchPartition))
+    partition.topic = request.topic_count - 1
+    partition.leader_epoch = -1
+    partition.last_fetched_epoch = -1
+    partition.index = cursor_get32(cursor)
+    if version >= 9:
+        partition.leader_epoch = cursor_get32(cursor)
+    partition.offset = cursor_get64(cursor)
+    if version >= 12:
+        partition.last_fetched_epoch = cursor_get32(cursor)
+    if version >= 5:
+        cursor_get64(cursor)            # the follower's log start
+    partition.max_bytes = cursor_get32(cursor)
+    if request.head.flexible:
+        skip_tags(cursor)               # the replica's directory and high watermark
+    return 0
+
+
+cdef void read_name(FetchRequest *request, Cursor *cursor, Text *name) noexcept nogil:
+    if request.head.version >= BY_ID_FROM:
+        name.data = cursor_take(cursor, 16)
+        name.size = 16
+        return
+    read_text(cursor, request.head.flexible, name)
+    if name.data == NULL:
+        cursor.failed = 1
+
+
+cdef int parse_topic(FetchRequest *request, Cursor *cursor) noexcept nogil:
+    cdef FetchTopic *topic = new_topic(request)
+    cdef Text name
+    cdef int32_t left
+    if topic == NULL:
+        return ENOMEM
+    read_name(request, cursor, &name)
+    topic.name = name.data
+    topic.name_size = name.size
+    left = read_count(cursor, request.head.flexible, PARTITION_LEAST)
+    topic.partition_count = left if left > 0 else 0
+    while left > 0 and not cursor.failed:
+        if parse_partition(request, cursor):
+            return ENOMEM
+        left -= 1
+    if request.head.flexible:
+        skip_tags(cursor)
+    return 0
+
+
+cdef void skip_forgotten(FetchRequest *request, Cursor *cursor) noexcept nogil:
+    """Sessions are not kept, so there is nothing to forget; the bytes must still be sound."""
+    cdef Text name
+    cdef int32_t partitions
+    cdef int32_t left = read_count(cursor, request.head.flexible, 3)
+    while left > 0 and not cursor.failed:
+        read_name(request, cursor, &name)
+        partitions = read_count(cursor, request.head.flexible, 4)
+        if partitions > 0:
+            cursor_skip(cursor, <int64_t>partitions * 4)
+        if request.head.flexible:
+            skip_tags(cursor)
+        left -= 1
+
+
+cdef void parse_tags(FetchRequest *request, Cursor *cursor) noexcept nogil:
+    """The tagged fields of the request; replica_state replaced replica_id in version 15 (KIP-903)."""
+    cdef uint32_t left = cursor_get_uvarint(cursor)
+    cdef uint32_t tag, size
+    cdef Cursor field
+    while left and not cursor.failed:
+        tag = cursor_get_uvarint(cursor)
+        size = cursor_get_uvarint(cursor)
+        cursor_init(&field, cursor.at, 0)
+        if cursor_take(cursor, size) != NULL:
+            field.end = cursor.at
+            if tag == TAG_REPLICA_STATE and request.head.version >= 15:
+                request.replica_id = cursor_get32(&field)
+                cursor_get64(&field)
+                skip_tags(&field)
+                if field.failed:
+                    cursor.failed = 1
+        left -= 1
+
+
+cdef int copy_frame(FetchRequest *request, const uint8_t *frame, int64_t size) noexcept nogil:
+    if request.frame_capacity < size:
+        free(request.frame)
+        request.frame_capacity = 0
+        request.frame = <uint8_t *>malloc(size)
+        if request.frame == NULL:
+            return ENOMEM
+        request.frame_capacity = size
+    memcpy(request.frame, frame, size)
+    return 0
+
+
+cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame, int64_t size) noexcept nogil:
+    cdef Cursor cursor
+    cdef int32_t left
+    cdef Text rack
+    request.topic_count = 0
+    request.partition_count = 0
+    if copy_frame(request, frame, size):
+        return "out of memory for a Fetch request"
+    cursor_init(&cursor, request.frame, size)
+    read_head(&cursor, FLEXIBLE_FROM, &request.head)
+    request.replica_id = cursor_get32(&cursor) if request.head.version < 15 else -1
+    request.max_wait_ms = cursor_get32(&cursor)
+    request.min_bytes = cursor_get32(&cursor)
+    request.max_bytes = cursor_get32(&cursor)
+    request.read_committed = cursor_get8(&cursor) == 1
+    request.session_id = 0
+    request.session_epoch = -1
+    if request.head.version >= 7:
+        request.session_id = cursor_get32(&cursor)
+        request.session_epoch = cursor_get32(&cursor)
+    left = read_count(&cursor, request.head.flexible, 4)
+    while left > 0 and not cursor.failed:
+        if parse_topic(request, &cursor):
+            return "out of memory for a Fetch request"
+        left -= 1
+    if request.head.version >= 7:
+        skip_forgotten(request, &cursor)
+    if request.head.version >= 11:
+        read_text(&cursor, request.head.flexible, &rack)
+    if request.head.flexible:
+        parse_tags(request, &cursor)
+    if cursor.failed:
+        return "malformed Fetch request"
+    return NULL
+
+
+cdef int16_t error_for(FetchRequest *request, int16_t error) noexcept nogil:
+    """Clients before version 6 know no KAFKA_STORAGE_ERROR; this one makes them refresh their metadata."""
+    return 6 if error == 56 and request.head.version <= 5 else error
+
+
+cdef uint8_t *encode_partition_head(FetchRequest *request, FetchPartition *partition,
+                                    uint8_t *out) noexcept nogil:
+    """All before the records' length."""
+    cdef int16_t version = request.head.version
+    cdef int failed = partition.error != 0
+    put32(out, partition.index)
+    put16(out + 4, error_for(request, partition.error))
+    put64(out + 6, -1 if failed else partition.read.view.high_watermark)
+    put64(out + 14, -1 if failed else partition.read.view.last_stable_offset)
+    out += 22
+    if version >= 5:
+        put64(out, -1 if failed else partition.read.view.log_start_offset)
+        out += 8
+    # Aborted transactions: none yet; null tells a reader of uncommitted data that none were looked for.
+    out = put_count(out, request.head.flexible, 0 if request.read_committed and not failed else -1)
+    if version >= 11:
+        put32(out, -1)                  # preferred_read_replica
+        out += 4
+    return out
+
+
+cdef uint8_t *encode_partition_tail(FetchRequest *request, FetchPartition *partition,
+                                    uint8_t *out) noexcept nogil:
+    if not request.head.flexible:
+        return out
+    if not partition.diverges:
+        out[0] = 0
+        return out + 1
+    out[0] = 1
+    out[1] = TAG_DIVERGING_EPOCH
+    out[2] = 13
+    put32(out + 3, partition.diverging_epoch)
+    put64(out + 7, partition.diverging_offset)
+    out[15] = 0
+    return out + 16
+
+
+cdef int read_records(FetchRequest *request, FetchPartition *partition) noexcept nogil:
+    """The records into the response itself."""
+    cdef Response *response = request.response
+    cdef int64_t done = 0
+    cdef ssize_t got
+    cdef uint8_t *out = response_reserve(response, partition.read.size)
+    if out == NULL:
+        return ENOMEM
+    count(&request.reactor.counters, PREADS, 1)
+    while done < partition.read.size:
+        got = pread(partition.read.log_fd, out + done, partition.read.size - done,
+                    partition.read.position + done)
+        if got < 0 and last_errno() == EINTR:
+            continue
+        if got <= 0:
+            return EIO
+        done += got
+    response.size += done
+    segment_unpin(partition.read.files)
+    partition.read.size = 0
+    return 0
+
+
+cdef int encode_partition(FetchRequest *request, FetchPartition *partition) noexcept nogil:
+    cdef Response *response = request.response
+    cdef int flexible = request.head.flexible
+    cdef int result = 0
+    cdef uint8_t *out = response_reserve(response, 64)
+    if out == NULL:
+        return ENOMEM
+    out = encode_partition_head(request, partition, out)
+    out = put_count(out, flexible, <int32_t>partition.read.size)
+    response.size = out - response.bytes
+    if partition.read.size >= request.reactor.file_send_min:
+        result = response_add_file(response, &partition.read)
+        if result == 0:
+            partition.read.size = 0     # its pin belongs to the response now
+    elif partition.read.size > 0:
+        result = read_records(request, partition)
+    if result:
+        return result
+    out = response_reserve(response, 32)
+    if out == NULL:
+        return ENOMEM
+    response.size = encode_partition_tail(request, partition, out) - response.bytes
+    return 0
+
+
+cdef int encode_topic(FetchRequest *request, FetchTopic *topic, int32_t first) noexcept nogil:
+    cdef Response *response = request.response
+    cdef int flexible = request.head.flexible
+    cdef int32_t number
+    cdef int result
+    cdef uint8_t *out = response_reserve(response, topic.name_size + 16)
+    if out == NULL:
+        return ENOMEM
+    if request.head.version >= BY_ID_FROM:
+        memcpy(out, topic.name, 16)
+        out += 16
+    else:
+        out = put_text(out, flexible, topic.name, topic.name_size)
+    out = put_count(out, flexible, topic.partition_count)
+    response.size = out - response.bytes
+    for number in range(first, first + topic.partition_count):
+        result = encode_partition(request, &request.partitions[number])
+        if result:
+            return result
+    out = response_reserve(response, 1)
+    if out == NULL:
+        return ENOMEM
+    response.size = put_no_tags(out, flexible) - response.bytes
+    return 0
+
+
+cdef int fetch_encode(FetchRequest *request) noexcept nogil:
+    cdef Response *response = request.response
+    cdef int flexible = request.head.flexible
+    cdef int32_t number
+    cdef int32_t first = 0
+    cdef int32_t topics = 0 if request.error else request.topic_count
+    cdef int result
+    cdef uint8_t *out = response_reserve(response, 64)
+    if out == NULL:
+        return ENOMEM
+    put32(out + 4, request.head.correlation_id)
+    out = put_no_tags(out + 8, flexible)
+    put32(out, 0)                       # throttle_time_ms
+    out += 4
+    if request.head.version >= 7:
+        put16(out, request.error)
+        put32(out + 2, 0)               # session_id: none
+        out += 6
+    out = put_count(out, flexible, topics)
+    response.size = out - response.bytes
+    for number in range(topics):
+        result = encode_topic(request, &request.topics[number], first)
+        if result:
+            return result
+        first += request.topics[number].partition_count
+    out = response_reserve(response, 1)
+    if out == NULL:
+        return ENOMEM
+    response.size = put_no_tags(out, flexible) - response.bytes
+    put32(response.bytes, <int32_t>(response_total(response) - 4))
+    return 0

@@ -1,0 +1,82 @@
+"""Requests that the control plane answers.
+
+Such a request is a barrier: it leaves when nothing before it is unanswered, and nothing after it is parsed until it is
+answered. So a connection has one at most, and the copy of its frame is all that it holds while it waits.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+from fastlog_ext.connection_life cimport connection_close
+from fastlog_ext.endian cimport put32
+from fastlog_ext.mailbox cimport Mail, mailbox_post
+from fastlog_ext.plane cimport Connection, Handoff, Plane, Response
+from fastlog_ext.responses cimport response_begin, response_ready
+from fastlog_ext.stats cimport OTHER_REQUESTS, count
+from fastlog_ext.system cimport ENOMEM, pthread_mutex_lock, pthread_mutex_unlock, write
+
+
+cdef int handoff_start(Connection *connection, const uint8_t *frame, int64_t size) noexcept nogil:
+    cdef Plane *plane = connection.reactor.plane
+    cdef Handoff *handoff = <Handoff *>malloc(sizeof(Handoff) + size)
+    cdef uint64_t one = 1
+    if handoff == NULL:
+        return ENOMEM
+    handoff.response = response_begin(connection)
+    if handoff.response == NULL:
+        free(handoff)
+        return ENOMEM
+    handoff.mail.owner = handoff
+    handoff.mail.deliver = deliver
+    handoff.next = NULL
+    handoff.connection = connection
+    handoff.answer = NULL
+    handoff.frame_size = size
+    memcpy(handoff.frame, frame, size)
+    connection.barrier = 1
+    count(&connection.reactor.counters, OTHER_REQUESTS, 1)
+    pthread_mutex_lock(&plane.handoff_lock)
+    if plane.handoff_last == NULL:
+        plane.handoff_first = handoff
+    else:
+        plane.handoff_last.next = handoff
+    plane.handoff_last = handoff
+    pthread_mutex_unlock(&plane.handoff_lock)
+    write(plane.request_fd, &one, sizeof(one))
+    return 0
+
+
+cdef Handoff *handoff_take(Plane *plane) noexcept nogil:
+    cdef Handoff *handoff
+    pthread_mutex_lock(&plane.handoff_lock)
+    handoff = plane.handoff_first
+    if handoff != NULL:
+        plane.handoff_first = handoff.next
+        if handoff.next == NULL:
+            plane.handoff_last = NULL
+        handoff.next = NULL
+    pthread_mutex_unlock(&plane.handoff_lock)
+    return handoff
+
+
+cdef void handoff_answer(Handoff *handoff, uint8_t *answer, int64_t size) noexcept nogil:
+    handoff.answer = answer
+    handoff.answer_size = size
+    mailbox_post(&handoff.connection.reactor.mailbox, &handoff.mail)
+
+
+cdef void deliver(Mail *mail) noexcept nogil:
+    cdef Handoff *handoff = <Handoff *>mail.owner
+    cdef Connection *connection = handoff.connection
+    cdef Response *response = handoff.response
+    cdef int refused = handoff.answer == NULL
+    connection.barrier = 0
+    if not refused:
+        put32(handoff.answer, <int32_t>handoff.answer_size)
+        free(response.bytes)
+        response.bytes = handoff.answer
+        response.capacity = handoff.answer_size + 4
+        response.size = response.capacity
+    free(handoff)
+    if refused:
+        connection_close(connection)    # pinned by the response still
+    response_ready(response)

@@ -1,0 +1,142 @@
+# The structures that the modules of the network half share. A reactor and all that hangs on it is touched by
+# its own thread only, except what says otherwise.
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from fastlog_ext.buffers cimport Buffer, BufferCache, MemoryBudget
+from fastlog_ext.events cimport EventQueue
+from fastlog_ext.mailbox cimport Mail, Mailbox
+from fastlog_ext.partition_log cimport PartitionLog, ReadHint
+from fastlog_ext.reclaim cimport ReclaimSlot
+from fastlog_ext.segment cimport SegmentFiles
+from fastlog_ext.sockets cimport sockaddr_storage
+from fastlog_ext.stats cimport Counters
+from fastlog_ext.system cimport pthread_mutex_t, pthread_t
+from fastlog_ext.timers cimport Timer, TimerHeap
+from fastlog_ext.topics cimport TopicTable
+from fastlog_ext.transport cimport Transport
+
+cdef enum:
+    API_PRODUCE = 0
+    API_FETCH = 1
+    PRODUCE_FIRST = 3
+    PRODUCE_LAST = 13
+    FETCH_FIRST = 4
+    FETCH_LAST = 18
+    LISTENERS_MAX = 16
+
+# A range of a log's file that goes out after the first `after` bytes of its response.
+cdef struct FilePiece:
+    int64_t after
+    SegmentFiles *files         # pinned
+    int64_t position
+    int64_t size
+
+# One slot in a connection's queue of responses; leaves when it is ready and all before it have left.
+cdef struct Response:
+    Response *next
+    Connection *connection
+    int8_t ready
+    uint8_t *bytes              # the length prefix first
+    int64_t capacity
+    int64_t size
+    int64_t sent
+    FilePiece *pieces
+    int32_t piece_count
+    int32_t piece_capacity
+    int32_t piece_next          # pieces before it have left
+    void *owner                 # the request, while it is not ready
+    void (*cancel)(void *owner) noexcept nogil  # the connection is gone: finish soon. NULL: it will by itself
+
+cdef struct HintSlot:
+    PartitionLog *log           # retained, so that its address cannot come to mean another log
+    ReadHint hint
+
+cdef struct Connection:
+    Connection *next
+    Connection *previous
+    Connection *next_dirty
+    Reactor *reactor
+    const Transport *transport
+    void *state                 # the transport's
+    Mail mail
+    int64_t id                  # unique in the process
+    int32_t listener
+    sockaddr_storage peer
+    sockaddr_storage local
+    int8_t dirty
+    int8_t pumping              # it is its turn: what gets ready needs no second one
+    int8_t hangup               # the peer has closed: read on to the end
+    int8_t readable
+    int8_t writable
+    int8_t closed
+    int8_t barrier              # 1: a request for the control plane has been handed over
+    int8_t starved              # 1: waits for the memory budget
+    int32_t pins                # responses that are not ready, and the registry's own
+    Buffer *input
+    int64_t parsed              # bytes of input already parsed
+    int64_t filled
+    int64_t frame_hint          # whole size of the last frame
+    Response *first
+    Response *last
+    int32_t queued
+    int32_t pending             # queued and not ready
+    int64_t queued_bytes        # memory held by ready responses
+    HintSlot *hints
+    int32_t hint_count
+
+cdef struct Reactor:
+    pthread_t thread
+    int32_t number
+    int32_t state               # atomic: 0 new, 1 runs, 2 ended
+    int epoll_fd
+    Plane *plane
+    Mailbox mailbox             # any thread
+    TimerHeap timers
+    BufferCache buffers
+    ReclaimSlot *slot
+    Counters counters
+    Connection *connections
+    Connection *dirty           # to be pumped in this turn
+    Connection *graveyard       # closed in this turn, freed at its end
+    int32_t load                # atomic: connections assigned
+    int32_t live                # connections not freed yet
+    Response *free_responses
+    int32_t free_response_count
+    void *free_produces
+    void *free_fetches
+    void *parked                # list of parked fetches
+    int64_t now_ms              # monotonic, taken once a turn
+    int8_t stopping
+    int64_t stop_deadline_ms
+    Mail stop_mail
+    Timer accept_timer          # of the reactor that owns the listeners: out of descriptors, try later
+    int8_t accepting
+    int64_t file_send_min
+
+cdef struct Handoff:
+    Mail mail
+    Handoff *next
+    Connection *connection      # pinned
+    Response *response
+    uint8_t *answer             # malloc'ed, NULL: close the connection
+    int64_t answer_size
+    int64_t frame_size
+    uint8_t frame[1]
+
+# One broker's data plane.
+cdef struct Plane:
+    TopicTable *topics
+    MemoryBudget budget         # atomic
+    EventQueue events
+    int32_t max_request_bytes
+    int32_t max_fetch_bytes
+    int32_t node_id
+    int32_t reactor_count
+    Reactor *reactors
+    int32_t listener_count
+    int listeners[LISTENERS_MAX]
+    int64_t drain_ms
+    int request_fd
+    pthread_mutex_t handoff_lock
+    Handoff *handoff_first
+    Handoff *handoff_last
+    int32_t walk_records

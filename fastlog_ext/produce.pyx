@@ -1,0 +1,346 @@
+"""Produce: from a parsed request to appends, to the answer.
+
+A request's parts end on any thread, in any order. One atomic count, which starts one above the number of parts,
+decides who goes on: the reactor itself when it is the last, else whoever is, by mail to the reactor.
+"""
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+from fastlog_ext.batch cimport (
+    ATTRIBUTE_TRANSACTIONAL, BatchPolicy, BatchVerdict, batch_validate)
+from fastlog_ext.buffers cimport Buffer, buffer_release, buffer_retain
+from fastlog_ext.connection_life cimport connection_close
+from fastlog_ext.mailbox cimport Mail, mailbox_post
+from fastlog_ext.partition_log cimport (
+    LOG_ONLINE, LogView, ORIGIN_CLIENT, AppendRequest, PartitionLog, partition_log_append,
+    partition_log_release, partition_log_retain, partition_log_view)
+from fastlog_ext.plane cimport Connection, Reactor, Response
+from fastlog_ext.produce_request cimport (
+    ProducePartition, ProduceRequest, ProduceTopic, produce_encode, produce_parse)
+from fastlog_ext.responses cimport response_begin, response_clear, response_ready
+from fastlog_ext.stats cimport (
+    BATCHES_REFUSED, PRODUCES_PARKED, PRODUCE_REQUESTS, count)
+from fastlog_ext.system cimport (
+    add32, load32, load32_relaxed, load64, load64_relaxed, store32, wall_clock_ms)
+from fastlog_ext.timers cimport Timer, timer_cancel, timer_set
+from fastlog_ext.topics cimport Topic, topic_by_id, topic_by_name
+from fastlog_ext.waiters cimport Waiter, waiters_add, waiters_remove
+
+cdef enum:
+    UNKNOWN_TOPIC_OR_PARTITION = 3
+    NOT_LEADER_OR_FOLLOWER = 6
+    REQUEST_TIMED_OUT = 7
+    INVALID_REQUIRED_ACKS = 21
+    INVALID_TXN_STATE = 48
+    KAFKA_STORAGE_ERROR = 56
+    INVALID_RECORD = 87
+    UNKNOWN_TOPIC_ID = 100
+    CORRUPT_MESSAGE = 2
+    TOPIC_BY_ID_FROM = 13
+    ZSTD_FROM = 7
+
+cdef int64_t NO_LIMIT = 9223372036854775807
+
+
+cdef ProduceRequest *take_request(Reactor *reactor) noexcept nogil:
+    cdef ProduceRequest *request = <ProduceRequest *>reactor.free_produces
+    if request != NULL:
+        reactor.free_produces = request.next_free
+        return request
+    request = <ProduceRequest *>malloc(sizeof(ProduceRequest))
+    if request == NULL:
+        return NULL
+    memset(request, 0, sizeof(ProduceRequest))
+    request.reactor = reactor
+    request.mail.owner = request
+    request.mail.deliver = deliver
+    request.timer.owner = request
+    request.timer.fire = timed_out
+    return request
+
+
+cdef void give_back(ProduceRequest *request) noexcept nogil:
+    cdef int32_t number
+    for number in range(request.partition_count):
+        if request.partitions[number].log != NULL:
+            partition_log_release(request.partitions[number].log)
+    request.partition_count = 0
+    if request.input != NULL:
+        buffer_release(request.input)
+        request.input = NULL
+    request.next_free = <ProduceRequest *>request.reactor.free_produces
+    request.reactor.free_produces = request
+
+
+cdef void produce_destroy(Reactor *reactor) noexcept nogil:
+    cdef ProduceRequest *request
+    while reactor.free_produces != NULL:
+        request = <ProduceRequest *>reactor.free_produces
+        reactor.free_produces = request.next_free
+        free(request.topics)
+        free(request.partitions)
+        free(request)
+
+
+cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *frame,
+                               int64_t size) noexcept nogil:
+    cdef ProduceRequest *request = take_request(connection.reactor)
+    cdef const char *reason
+    if request == NULL:
+        return "out of memory for a Produce request"
+    reason = produce_parse(request, frame, size)
+    if reason == NULL:
+        request.response = response_begin(connection)
+        if request.response == NULL:
+            reason = "out of memory for a response"
+    if reason != NULL:
+        request.partition_count = 0
+        give_back(request)
+        return reason
+    count(&connection.reactor.counters, PRODUCE_REQUESTS, 1)
+    buffer_retain(buffer)
+    request.input = buffer
+    request.committing = 0
+    submit_all(request)
+    return NULL
+
+
+cdef void submit_all(ProduceRequest *request) noexcept nogil:
+    """Looks up, validates and appends. All counts stand before the first append can end."""
+    cdef ProduceTopic *topic
+    cdef Topic *found
+    cdef ProducePartition *partition
+    cdef int32_t number, last
+    cdef int32_t first = 0
+    cdef int32_t appends = 0
+    cdef int64_t now_ms = wall_clock_ms()
+    for number in range(request.topic_count):
+        topic = &request.topics[number]
+        if request.head.version >= TOPIC_BY_ID_FROM:
+            found = topic_by_id(request.reactor.plane.topics, topic.name)
+        else:
+            found = topic_by_name(request.reactor.plane.topics, topic.name,
+                                  <int16_t>topic.name_size)
+        last = first + topic.partition_count
+        while first < last:
+            partition = &request.partitions[first]
+            prepare(request, partition, found, now_ms)
+            if partition.error:
+                count(&request.reactor.counters, BATCHES_REFUSED, 1)
+            else:
+                appends += 1
+            first += 1
+    store32(&request.pending, appends + 1)
+    for number in range(request.partition_count):
+        partition = &request.partitions[number]
+        if partition.error == 0:
+            partition_log_append(partition.log, &partition.append)
+    if add32(&request.pending, -1) == 0:
+        appended(request)
+
+
+cdef void prepare(ProduceRequest *request, ProducePartition *partition, Topic *topic,
+                  int64_t now_ms) noexcept nogil:
+    """Everything that can be refused before the log sees the batch."""
+    cdef PartitionLog *log
+    if topic == NULL:
+        partition.error = UNKNOWN_TOPIC_OR_PARTITION
+        if request.head.version >= TOPIC_BY_ID_FROM:
+            partition.error = UNKNOWN_TOPIC_ID
+        return
+    if partition.index < 0 or partition.index >= topic.partition_count:
+        partition.error = UNKNOWN_TOPIC_OR_PARTITION
+        return
+    log = topic.partitions[partition.index]
+    if log == NULL:
+        partition.error = NOT_LEADER_OR_FOLLOWER
+        return
+    if partition.size < 1:
+        partition.error = INVALID_RECORD
+        partition.message = b"A partition's records must hold one record batch"
+        return
+    if request.acks < -1 or request.acks > 1:
+        partition.error = INVALID_REQUIRED_ACKS
+        return
+    partition_log_retain(log)
+    partition.log = log
+    validate(request, partition, now_ms)
+    if partition.error:
+        set_log_start(partition)
+        return
+    partition.append.data = partition.records
+    partition.append.origin = ORIGIN_CLIENT
+    partition.append.leader_epoch = -1
+    partition.append.done = one_appended
+    partition.append.owner = request
+
+
+cdef void validate(ProduceRequest *request, ProducePartition *partition,
+                   int64_t now_ms) noexcept nogil:
+    cdef PartitionLog *log = partition.log
+    cdef BatchPolicy policy
+    cdef BatchVerdict verdict
+    policy.max_message_bytes = load32_relaxed(&log.max_message_bytes)
+    policy.refuse_null_keys = load32_relaxed(&log.compacted) != 0
+    policy.log_append_time = load32_relaxed(&log.timestamp_type) == 1
+    policy.timestamp_before_max_ms = load64_relaxed(&log.timestamp_before_max_ms)
+    policy.timestamp_after_max_ms = load64_relaxed(&log.timestamp_after_max_ms)
+    policy.walk_records = (policy.refuse_null_keys or request.reactor.plane.walk_records
+                           or policy.timestamp_before_max_ms != NO_LIMIT)
+    policy.allow_zstd = request.head.version >= ZSTD_FROM
+    policy.now_ms = now_ms
+    batch_validate(partition.records, partition.size, &policy, &partition.append.info, &verdict)
+    if verdict.error:
+        partition.error = verdict.error
+        partition.record_index = verdict.record_index
+        partition.message = verdict.message
+    elif partition.append.info.attributes & ATTRIBUTE_TRANSACTIONAL:
+        # No transaction coordinator yet: nothing could ever commit or abort what this would open.
+        partition.error = INVALID_TXN_STATE
+        partition.message = b"This broker does not serve transactions"
+
+
+cdef void set_log_start(ProducePartition *partition) noexcept nogil:
+    """Kafka tells where the log starts only when the batch itself was at fault."""
+    cdef LogView view
+    if partition.error in (CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER,
+                           KAFKA_STORAGE_ERROR):
+        return
+    partition_log_view(partition.log, &view)
+    partition.log_start_offset = view.log_start_offset
+
+
+cdef void one_appended(AppendRequest *append) noexcept nogil:
+    """On whichever thread wrote it."""
+    cdef ProduceRequest *request = <ProduceRequest *>append.owner
+    if add32(&request.pending, -1) == 0:
+        mailbox_post(&request.reactor.mailbox, &request.mail)
+
+
+cdef void deliver(Mail *mail) noexcept nogil:
+    cdef ProduceRequest *request = <ProduceRequest *>mail.owner
+    if request.committing:
+        answer(request)
+    else:
+        appended(request)
+
+
+cdef void appended(ProduceRequest *request) noexcept nogil:
+    """All appends have ended: take their results, then wait for the replicas if asked to."""
+    cdef ProducePartition *partition
+    cdef int32_t number
+    for number in range(request.partition_count):
+        partition = &request.partitions[number]
+        if partition.error:
+            continue
+        partition.error = partition.append.error
+        if partition.error:
+            partition.append.base_offset = -1
+            partition.append.append_time_ms = -1
+            set_log_start(partition)
+        else:
+            partition.log_start_offset = partition.append.log_start_offset
+    if request.acks == -1:
+        await_commit(request)
+    else:
+        answer(request)
+
+
+cdef void await_commit(ProduceRequest *request) noexcept nogil:
+    cdef ProducePartition *partition
+    cdef int32_t number
+    cdef int32_t listed = 0
+    cdef int32_t idle
+    for number in range(request.partition_count):
+        partition = &request.partitions[number]
+        if (partition.error == 0
+                and load64(&partition.log.published_high_watermark) <= partition.append.last_offset):
+            listed += 1
+    if listed == 0:
+        answer(request)
+        return
+    request.committing = 1
+    count(&request.reactor.counters, PRODUCES_PARKED, 1)
+    # Counts every partition first, so that no wake can bring it to zero before the last is listed.
+    store32(&request.pending, request.partition_count + 1)
+    # Without memory for the timer it still ends with the commit, or with the log.
+    timer_set(&request.reactor.timers, &request.timer, request.reactor.now_ms
+              + (request.timeout_ms if request.timeout_ms > 0 else 0))
+    for number in range(request.partition_count):
+        list_waiter(request, &request.partitions[number])
+    idle = 1
+    for number in range(request.partition_count):
+        idle += not request.partitions[number].listed
+    if add32(&request.pending, -idle) == 0:
+        answer(request)
+
+
+cdef void list_waiter(ProduceRequest *request, ProducePartition *partition) noexcept nogil:
+    cdef int result
+    if (partition.error
+            or load64(&partition.log.published_high_watermark) > partition.append.last_offset):
+        return
+    partition.waiter.threshold = partition.append.last_offset
+    partition.waiter.wake = one_committed
+    partition.waiter.owner = request
+    partition.listed = 1
+    result = waiters_add(&partition.log.commit_waiters, &partition.waiter,
+                         &partition.log.published_high_watermark)
+    if result:
+        partition.listed = 0
+    if result < 0:
+        partition.error = NOT_LEADER_OR_FOLLOWER
+
+
+cdef void one_committed(Waiter *waiter) noexcept nogil:
+    """On whichever thread moved the high watermark, or closed the log."""
+    cdef ProduceRequest *request = <ProduceRequest *>waiter.owner
+    if add32(&request.pending, -1) == 0:
+        mailbox_post(&request.reactor.mailbox, &request.mail)
+
+
+cdef void timed_out(Timer *timer) noexcept nogil:
+    cdef ProduceRequest *request = <ProduceRequest *>timer.owner
+    cdef ProducePartition *partition
+    cdef int32_t number
+    cdef int32_t removed = 0
+    # `pending` cannot reach zero twice: each waiter is counted here or by its wake, never by both.
+    for number in range(request.partition_count):
+        partition = &request.partitions[number]
+        if partition.listed and waiters_remove(&partition.log.commit_waiters, &partition.waiter):
+            partition.listed = 0
+            partition.error = REQUEST_TIMED_OUT
+            removed += 1
+    if removed and add32(&request.pending, -removed) == 0:
+        answer(request)
+
+
+cdef void check_committed(ProducePartition *partition) noexcept nogil:
+    """Woken by the high watermark, or because the log was closed under it."""
+    if (partition.listed and partition.error == 0
+            and load64(&partition.log.published_high_watermark) <= partition.append.last_offset):
+        partition.error = NOT_LEADER_OR_FOLLOWER
+        if load32(&partition.log.state) != LOG_ONLINE:
+            partition.error = KAFKA_STORAGE_ERROR
+
+
+cdef void answer(ProduceRequest *request) noexcept nogil:
+    cdef Response *response = request.response
+    cdef Connection *connection = response.connection
+    cdef int failed = 0
+    cdef int32_t number
+    timer_cancel(&request.reactor.timers, &request.timer)
+    if request.committing:
+        for number in range(request.partition_count):
+            check_committed(&request.partitions[number])
+    if request.acks == 0:
+        for number in range(request.partition_count):
+            failed |= request.partitions[number].error != 0
+    elif not connection.closed and produce_encode(request):
+        failed = 1
+    if failed:
+        response_clear(response)
+    give_back(request)
+    response_ready(response)
+    if failed:
+        connection_close(connection)    # the client expects no answer and must notice (or no memory)

@@ -1,0 +1,204 @@
+"""Produce as bytes. Versions: KIP-98 (3), KIP-207 (5), KIP-467 (8), KIP-482 (9), KIP-951 (10), KIP-516 (13)."""
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from libc.stdlib cimport realloc
+from libc.string cimport memset, strlen
+from fastlog_ext.cursor cimport (
+    Cursor, cursor_get16, cursor_get32, cursor_init, cursor_left, cursor_take)
+from fastlog_ext.endian cimport put16, put32, put64
+from fastlog_ext.plane cimport Response
+from fastlog_ext.responses cimport response_reserve
+from fastlog_ext.system cimport ENOMEM
+from fastlog_ext.wire cimport (
+    Text, put_count, put_no_tags, put_text, read_count, read_head, read_length, read_text, skip_tags)
+
+cdef enum:
+    FLEXIBLE_FROM = 9
+    BY_ID_FROM = 13
+    INVALID_OFFSET = -1
+
+
+cdef ProduceTopic *new_topic(ProduceRequest *request) noexcept nogil:
+    cdef int32_t capacity
+    cdef void *grown
+    if request.topic_count == request.topic_capacity:
+        capacity = request.topic_capacity * 2 if request.topic_capacity else 1
+        grown = realloc(request.topics, capacity * sizeof(ProduceTopic))
+        if grown == NULL:
+            return NULL
+        request.topics = <ProduceTopic *>grown
+        request.topic_capacity = capacity
+    request.topic_count += 1
+    return &request.topics[request.topic_count - 1]
+
+
+cdef ProducePartition *new_partition(ProduceRequest *request) noexcept nogil:
+    cdef int32_t capacity
+    cdef void *grown
+    if request.partition_count == request.partition_capacity:
+        capacity = request.partition_capacity * 2 if request.partition_capacity else 1
+        grown = realloc(request.partitions, capacity * sizeof(ProducePartition))
+        if grown == NULL:
+            return NULL
+        request.partitions = <ProducePartition *>grown
+        request.partition_capacity = capacity
+    request.partition_count += 1
+    return &request.partitions[request.partition_count - 1]
+
+
+cdef int parse_partition(ProduceRequest *request, Cursor *cursor) noexcept nogil:
+    cdef ProducePartition *partition = new_partition(request)
+    cdef int32_t size
+    if partition == NULL:
+        return ENOMEM
+    memset(partition, 0, sizeof(ProducePartition))
+    partition.record_index = -1
+    partition.log_start_offset = INVALID_OFFSET
+    partition.append.base_offset = INVALID_OFFSET
+    partition.append.append_time_ms = -1
+    partition.index = cursor_get32(cursor)
+    size = read_length(cursor, request.head.flexible)
+    if size >= 0:
+        partition.records = <uint8_t *>cursor_take(cursor, size)
+        partition.size = size
+    if request.head.flexible:
+        skip_tags(cursor)
+    return 0
+
+
+cdef int parse_topic(ProduceRequest *request, Cursor *cursor) noexcept nogil:
+    cdef ProduceTopic *topic = new_topic(request)
+    cdef Text name
+    cdef int32_t left
+    if topic == NULL:
+        return ENOMEM
+    if request.head.version >= BY_ID_FROM:
+        topic.name = cursor_take(cursor, 16)
+        topic.name_size = 16
+    else:
+        read_text(cursor, request.head.flexible, &name)
+        topic.name = name.data
+        topic.name_size = name.size
+        if name.data == NULL:
+            cursor.failed = 1
+    left = read_count(cursor, request.head.flexible, 5)
+    topic.partition_count = left if left > 0 else 0
+    while left > 0 and not cursor.failed:
+        if parse_partition(request, cursor):
+            return ENOMEM
+        left -= 1
+    if request.head.flexible:
+        skip_tags(cursor)
+    return 0
+
+
+cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame, int64_t size) noexcept nogil:
+    cdef Cursor cursor
+    cdef Text transactional_id
+    cdef int32_t left
+    request.topic_count = 0
+    request.partition_count = 0
+    cursor_init(&cursor, frame, size)
+    read_head(&cursor, FLEXIBLE_FROM, &request.head)
+    read_text(&cursor, request.head.flexible, &transactional_id)
+    request.transactional = transactional_id.data != NULL
+    request.acks = cursor_get16(&cursor)
+    request.timeout_ms = cursor_get32(&cursor)
+    left = read_count(&cursor, request.head.flexible, 3)
+    while left > 0 and not cursor.failed:
+        if parse_topic(request, &cursor):
+            return "out of memory for a Produce request"
+        left -= 1
+    if request.head.flexible:
+        skip_tags(&cursor)
+    if cursor.failed:
+        return "malformed Produce request"
+    return NULL
+
+
+cdef uint8_t *encode_refusal(uint8_t *out, ProducePartition *partition, int flexible) noexcept nogil:
+    """record_errors and error_message (KIP-467)."""
+    cdef const uint8_t *message = <const uint8_t *>partition.message
+    cdef int32_t size = <int32_t>strlen(partition.message) if partition.message != NULL else 0
+    if partition.record_index >= 0:
+        out = put_count(out, flexible, 1)
+        put32(out, partition.record_index)
+        out = put_text(out + 4, flexible, message, size)
+        out = put_no_tags(out, flexible)
+    else:
+        out = put_count(out, flexible, 0)
+    return put_text(out, flexible, message, size)
+
+
+cdef int encode_partition(ProduceRequest *request, ProducePartition *partition) noexcept nogil:
+    cdef Response *response = request.response
+    cdef int flexible = request.head.flexible
+    cdef int64_t message = strlen(partition.message) if partition.message != NULL else 0
+    cdef uint8_t *out = response_reserve(response, 64 + 2 * message)
+    if out == NULL:
+        return ENOMEM
+    put32(out, partition.index)
+    put16(out + 4, partition.error)
+    put64(out + 6, partition.append.base_offset)
+    put64(out + 14, partition.append.append_time_ms)
+    out += 22
+    if request.head.version >= 5:
+        put64(out, partition.log_start_offset)
+        out += 8
+    if request.head.version >= 8:
+        out = encode_refusal(out, partition, flexible)
+    out = put_no_tags(out, flexible)
+    response.size = out - response.bytes
+    return 0
+
+
+cdef int encode_topic(ProduceRequest *request, ProduceTopic *topic, int32_t first) noexcept nogil:
+    cdef Response *response = request.response
+    cdef int flexible = request.head.flexible
+    cdef int32_t number
+    cdef uint8_t *out = response_reserve(response, topic.name_size + 16)
+    if out == NULL:
+        return ENOMEM
+    if request.head.version >= BY_ID_FROM:
+        for number in range(16):
+            out[number] = topic.name[number]
+        out += 16
+    else:
+        out = put_text(out, flexible, topic.name, topic.name_size)
+    out = put_count(out, flexible, topic.partition_count)
+    response.size = out - response.bytes
+    for number in range(first, first + topic.partition_count):
+        if encode_partition(request, &request.partitions[number]):
+            return ENOMEM
+    if flexible:
+        out = response_reserve(response, 1)
+        if out == NULL:
+            return ENOMEM
+        out[0] = 0
+        response.size += 1
+    return 0
+
+
+cdef int produce_encode(ProduceRequest *request) noexcept nogil:
+    cdef Response *response = request.response
+    cdef int flexible = request.head.flexible
+    cdef int32_t number
+    cdef int32_t first = 0
+    cdef uint8_t *out = response_reserve(response, 32)
+    if out == NULL:
+        return ENOMEM
+    put32(out + 4, request.head.correlation_id)
+    out = put_no_tags(out + 8, flexible)
+    out = put_count(out, flexible, request.topic_count)
+    response.size = out - response.bytes
+    for number in range(request.topic_count):
+        if encode_topic(request, &request.topics[number], first):
+            return ENOMEM
+        first += request.topics[number].partition_count
+    out = response_reserve(response, 5)
+    if out == NULL:
+        return ENOMEM
+    put32(out, 0)                       # throttle_time_ms
+    out = put_no_tags(out + 4, flexible)
+    response.size = out - response.bytes
+    put32(response.bytes, <int32_t>(response.size - 4))
+    return 0
