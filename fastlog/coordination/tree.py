@@ -48,7 +48,7 @@ class Tree:
     """Owns the connection; for one thread. `begin` and `commit` enclose many operations."""
 
     def __init__(self, path: str) -> None:
-        """Opens or creates the file, without the ephemerals of before. sqlite3.Error, ValueError."""
+        """Opens or creates the file; drops old ephemerals. sqlite3.Error, ValueError."""
         self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
         try:
             self._prepare()
