@@ -79,20 +79,22 @@ cdef inline void batch_read_header(const uint8_t *data, BatchInfo *info) noexcep
 # fewer than 61 bytes, a length below 49, or a length beyond `size`.
 cdef int batch_parse(const uint8_t *data, int64_t size, BatchInfo *info) noexcept nogil
 cdef int batch_crc_ok(const uint8_t *data, const BatchInfo *info) noexcept nogil
-# All that a leader checks of a client's `records` field: exactly one batch, magic, CRC, counts, codec, policy.
-# Accepted: the batch is the first info.size bytes of `data` (an incomplete rest is allowed and ignored, as
-# Kafka does), and info is what it says, except that info.max_timestamp is the true one where records were
-# walked. Refused: info may be unset.
-cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy, BatchInfo *info,
-                         BatchVerdict *verdict) noexcept nogil
+# All that a leader checks of a client's `records` field: exactly one batch, magic, CRC, counts,
+# codec, policy. Accepted: the batch is the first info.size bytes of `data` (an incomplete rest is
+# allowed and ignored, as Kafka does), and info is what it says, except that info.max_timestamp is
+# the true one where records were walked. Refused: info may be unset.
+cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy,
+                         BatchInfo *info, BatchVerdict *verdict) noexcept nogil
 cdef void batch_stamp(uint8_t *data, int64_t base_offset, int32_t leader_epoch) noexcept nogil
 # Sets the attribute and the greatest timestamp, then the CRC; does not touch info.
-cdef void batch_stamp_append_time(uint8_t *data, const BatchInfo *info, int64_t now_ms) noexcept nogil
-# After batch_validate: brings the header's greatest timestamp to info's, then the CRC. 1 if it differed.
+cdef void batch_stamp_append_time(uint8_t *data, const BatchInfo *info,
+                                  int64_t now_ms) noexcept nogil
+# After batch_validate: brings the header's greatest timestamp to info's, then the CRC. 1 if it
+# differed.
 cdef int batch_correct_max_timestamp(uint8_t *data, const BatchInfo *info) noexcept nogil
 
-# The first record in the batch with timestamp >= target (records walked, decompressed in bounded steps).
-# 1 found, 0 none, -1 corrupt.
+# The first record in the batch with timestamp >= target (records walked, decompressed in bounded
+# steps). 1 found, 0 none, -1 corrupt.
 cdef int batch_find_timestamp(const uint8_t *data, const BatchInfo *info, int64_t target,
                               int64_t *offset, int64_t *timestamp) noexcept nogil
 # The first record that carries the batch's greatest timestamp. Same results.

@@ -1,9 +1,9 @@
 """Record batches v2: their headers, what a leader checks of them, what it stamps on them.
 
-A batch is judged from its header and its checksum alone, unless a policy needs to see the records: then
-they are walked in place, or through a bounded decoder when they are compressed, and nothing is kept of them.
-The Python edge at the end serves the tests, the tools and the embedded engine; its view of records is
-`batch_records`.
+A batch is judged from its header and its checksum alone, unless a policy needs to see the records:
+then they are walked in place, or through a bounded decoder when they are compressed, and nothing is
+kept of them. The Python edge at the end serves the tests, the tools and the embedded engine; its
+view of records is `batch_records`.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -64,7 +64,8 @@ cdef void batch_stamp(uint8_t *data, int64_t base_offset, int32_t leader_epoch) 
     put32(data + BATCH_LEADER_EPOCH, leader_epoch)
 
 
-cdef void batch_stamp_append_time(uint8_t *data, const BatchInfo *info, int64_t now_ms) noexcept nogil:
+cdef void batch_stamp_append_time(uint8_t *data, const BatchInfo *info,
+                                  int64_t now_ms) noexcept nogil:
     put16(data + BATCH_ATTRIBUTES, (info.attributes & KNOWN_ATTRIBUTES) | ATTRIBUTE_LOG_APPEND_TIME)
     put64(data + BATCH_MAX_TIMESTAMP, now_ms)
     put32(data + BATCH_CRC, <int32_t>checksum(data, info))
@@ -86,15 +87,15 @@ cdef struct WalkedRecord:
     int32_t offset_delta
     int32_t key_size            # < 0: null
 
-# A window onto the records: the batch's own bytes, or what a decoder last produced. Reads past the end or
-# a decoder that fails set `failed` and yield zeros from then on.
+# A window onto the records: the batch's own bytes, or what a decoder last produced. Reads past
+# the end or a decoder that fails set `failed` and yield zeros from then on.
 cdef struct Walk:
     const uint8_t *at
     const uint8_t *end
     const uint8_t *start        # of the window
     int64_t before              # decoded bytes ahead of the window
     int failed
-    int decoder_error           # what the decoder said: -1 corrupt or over the limit, -2 out of memory
+    int decoder_error           # as decoder_read says it: -1 corrupt or too much, -2 memory
     int compressed
     int64_t first_timestamp
     int64_t append_time         # every record's timestamp, if append_timed
@@ -166,6 +167,9 @@ cdef inline uint64_t walk_unsigned(Walk *walk, int bits) noexcept nogil:
     cdef uint64_t value = 0
     cdef int shift = 0
     cdef int byte
+    if walk.at != walk.end and walk.at[0] < 0x80:       # nearly always
+        walk.at += 1
+        return (walk.at - 1)[0]
     while shift < bits:
         byte = walk_byte(walk)
         value |= <uint64_t>(byte & 0x7f) << shift
@@ -242,8 +246,8 @@ cdef inline void refuse(BatchVerdict *verdict, int16_t error, const char *messag
     verdict.message = message
 
 
-# Whether a further batch begins at `data`; 0 none, 1 one, -1 malformed. An incomplete one is none: what is
-# left of it is not stored.
+# Whether a further batch begins at `data`; 0 none, 1 one, -1 malformed. An incomplete one is
+# none: what is left of it is not stored.
 cdef int another_batch(const uint8_t *data, int64_t size) noexcept nogil:
     cdef int64_t length
     if size < BATCH_SIZE_PREFIX:
@@ -268,7 +272,7 @@ cdef int check_frame(const uint8_t *data, int64_t size, const BatchPolicy *polic
         refuse(verdict, CORRUPT_MESSAGE, b"The batch's length or magic is invalid")
         return 0
     if found == 0:
-        refuse(verdict, INVALID_RECORD, b"The request must have a whole record batch for each partition")
+        refuse(verdict, INVALID_RECORD, b"Each partition needs a whole record batch")
         return 0
     if data[BATCH_MAGIC] != MAGIC_CURRENT:
         refuse(verdict, INVALID_RECORD, b"Only record batches with magic 2 are accepted")
@@ -282,11 +286,12 @@ cdef int check_frame(const uint8_t *data, int64_t size, const BatchPolicy *polic
     if found < 0:
         refuse(verdict, CORRUPT_MESSAGE, b"Malformed bytes follow the batch")
     elif found:
-        refuse(verdict, INVALID_RECORD, b"The request must have exactly one batch for each partition")
+        refuse(verdict, INVALID_RECORD, b"Each partition takes exactly one record batch")
     elif get64(data + BATCH_BASE_OFFSET) != 0:
         refuse(verdict, INVALID_RECORD, b"The batch's base offset must be 0")
     elif batch_size > policy.max_message_bytes:
-        refuse(verdict, MESSAGE_TOO_LARGE, b"The batch is larger than the topic's max.message.bytes")
+        refuse(verdict, MESSAGE_TOO_LARGE,
+               b"The batch is larger than the topic's max.message.bytes")
     elif batch_size < BATCH_HEADER_SIZE or batch_size > 0x7fffffff:
         refuse(verdict, CORRUPT_MESSAGE, b"The batch is shorter than its header")
     return verdict.error == 0
@@ -319,7 +324,8 @@ cdef inline int must_walk(const BatchPolicy *policy, const BatchInfo *info) noex
         return 1
     if policy.log_append_time:
         return 0
-    # The header bounds the latest timestamp. It does not bound the earliest: deltas may be negative.
+    # The header bounds the latest timestamp. It does not bound the earliest: deltas may be
+    # negative.
     return (policy.timestamp_before_max_ms != INT64_MAX
             or beyond(info.max_timestamp, policy.now_ms, policy.timestamp_after_max_ms)
             or beyond(info.first_timestamp, policy.now_ms, policy.timestamp_after_max_ms))
@@ -367,16 +373,18 @@ cdef void check_records(Walk *walk, const BatchPolicy *policy, BatchInfo *info,
             if verdict.error == 0:
                 verdict.record_index = i
             if verdict.error != INVALID_TIMESTAMP:      # outweighs the other
-                refuse(verdict, error, b"A compacted topic does not accept a message without a key"
-                       if error == INVALID_RECORD else b"The timestamp of the message is out of range")
+                refuse(verdict, error,
+                       b"A compacted topic does not accept a message without a key"
+                       if error == INVALID_RECORD
+                       else b"The timestamp of the message is out of range")
     if not walk_ended(walk):
         refuse_walk(walk, verdict)
     elif verdict.error == 0:
         info.max_timestamp = greatest
 
 
-cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy, BatchInfo *info,
-                         BatchVerdict *verdict) noexcept nogil:
+cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy,
+                         BatchInfo *info, BatchVerdict *verdict) noexcept nogil:
     cdef Walk walk
     cdef int result
     verdict.error = 0
@@ -452,7 +460,7 @@ cdef inline object header_tuple(const BatchInfo *info):
 
 
 def parse(data):
-    """The header of the batch at the head of `data`; its checksum is not looked at. CorruptBatch."""
+    """The header of the batch at the head of `data`, the checksum not looked at. CorruptBatch."""
     cdef Py_buffer view
     cdef BatchInfo info
     cdef int result
@@ -483,7 +491,7 @@ def validate(data, *, int32_t max_message_bytes=1048588, bint walk_records=False
              bint refuse_null_keys=False, bint log_append_time=False, bint allow_zstd=True,
              int64_t timestamp_before_max_ms=INT64_MAX, int64_t timestamp_after_max_ms=INT64_MAX,
              int64_t now_ms=0):
-    """What a leader answers to `data` as a client's records: (error, record index or -1, message or None)."""
+    """What a leader answers to a client's `data`: (error, record index or -1, message or None)."""
     cdef Py_buffer view
     cdef BatchInfo info
     cdef BatchPolicy policy
@@ -516,8 +524,8 @@ def stamp(data, int64_t base_offset, int32_t leader_epoch, append_time_ms=None) 
 
 
 def find_timestamp(data, target=None):
-    """(offset, timestamp) of the first record at or after `target` ms, or of the first that has the greatest
-    timestamp when there is no target. None: there is none. CorruptBatch."""
+    """(offset, timestamp) of the first record at or after `target` ms, or, without a target, of the
+    first that has the greatest timestamp. None: there is none. CorruptBatch."""
     cdef Py_buffer view
     cdef BatchInfo info
     cdef int64_t offset = -1, timestamp = -1, wanted = 0 if target is None else target
@@ -527,7 +535,8 @@ def find_timestamp(data, target=None):
     with nogil:
         if batch_parse(<const uint8_t *>view.buf, view.len, &info) == 0:
             if greatest:
-                result = batch_find_max_timestamp(<const uint8_t *>view.buf, &info, &offset, &timestamp)
+                result = batch_find_max_timestamp(<const uint8_t *>view.buf, &info, &offset,
+                                                  &timestamp)
             else:
                 result = batch_find_timestamp(<const uint8_t *>view.buf, &info, wanted, &offset,
                                               &timestamp)

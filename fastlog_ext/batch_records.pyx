@@ -11,14 +11,15 @@ from libc.string cimport memcpy, memset
 from fastlog_ext.batch cimport (
     ATTRIBUTE_CODEC_MASK, ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, ATTRIBUTE_TRANSACTIONAL,
     BATCH_ATTRIBUTES, BATCH_BASE_OFFSET, BATCH_BASE_SEQUENCE, BATCH_CRC, BATCH_DECODED_MAX,
-    BATCH_FIRST_TIMESTAMP, BATCH_HEADER_SIZE, BATCH_LAST_OFFSET_DELTA, BATCH_LEADER_EPOCH, BATCH_LENGTH,
-    BATCH_MAGIC, BATCH_MAX_TIMESTAMP, BATCH_PRODUCER_EPOCH, BATCH_PRODUCER_ID, BATCH_RECORD_COUNT,
+    BATCH_FIRST_TIMESTAMP, BATCH_HEADER_SIZE, BATCH_LAST_OFFSET_DELTA, BATCH_LEADER_EPOCH,
+    BATCH_LENGTH, BATCH_MAGIC, BATCH_MAX_TIMESTAMP, BATCH_PRODUCER_EPOCH, BATCH_PRODUCER_ID, BATCH_RECORD_COUNT,
     BATCH_SIZE_PREFIX, BatchInfo, batch_read_header)
 from fastlog_ext.codecs cimport (
     CODEC_COUNT, CODEC_NONE, COMPRESSION_DEFAULT_LEVEL, codec_bound, codec_compress)
 from fastlog_ext.crc32c cimport crc32c
 from fastlog_ext.cursor cimport (
-    Cursor, cursor_get8, cursor_get_varint, cursor_get_varlong, cursor_init, cursor_left, cursor_take)
+    Cursor, cursor_get8, cursor_get_varint, cursor_get_varlong, cursor_init, cursor_left,
+    cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
 from fastlog_ext.varint cimport varint_put, varint_size
 
@@ -30,7 +31,8 @@ cdef enum:
 
 BatchHeader = namedtuple("BatchHeader", (
     "base_offset", "size", "leader_epoch", "magic", "crc", "attributes", "last_offset_delta",
-    "first_timestamp", "max_timestamp", "producer_id", "producer_epoch", "base_sequence", "record_count"))
+    "first_timestamp", "max_timestamp", "producer_id", "producer_epoch", "base_sequence",
+    "record_count"))
 Record = namedtuple("Record", ("offset", "timestamp", "key", "value", "headers"))
 
 
@@ -165,8 +167,8 @@ cdef inline bytes as_bytes(value):
     return bytes(memoryview(value))
 
 
-cdef int output_record(Output *out, int64_t timestamp_delta, int64_t offset_delta, bytes key, bytes value,
-                       headers) except -1:
+cdef int output_record(Output *out, int64_t timestamp_delta, int64_t offset_delta, bytes key,
+                       bytes value, headers) except -1:
     cdef int64_t size
     cdef list pairs = []
     cdef bytes first, second
@@ -221,7 +223,8 @@ cdef int output_records(Output *out, items, BatchInfo *info) except -1:
             info.max_timestamp = timestamp
         elif timestamp > info.max_timestamp:
             info.max_timestamp = timestamp
-        output_record(out, timestamp - info.first_timestamp, delta, as_bytes(key), as_bytes(value), headers)
+        output_record(out, timestamp - info.first_timestamp, delta, as_bytes(key), as_bytes(value),
+                      headers)
         info.last_offset_delta = <int32_t>delta
         info.record_count += 1
     return 0
@@ -271,14 +274,15 @@ cdef bytes finish(Output *out, BatchInfo *info, int codec, int level):
     return result
 
 
-def build(records, *, int codec=0, int64_t base_offset=0, int64_t producer_id=-1, int16_t producer_epoch=-1,
-          int32_t base_sequence=-1, int timestamp_type=0, int32_t leader_epoch=-1, bint transactional=False,
-          bint control=False, level=None, last_offset_delta=None, max_timestamp=None) -> bytes:
-    """One record batch of `records`: (timestamp ms, key, value[, headers]) at consecutive offsets, or `Record`
-    with its own offset at or above `base_offset`. Headers are (key, value) pairs.
+def build(records, *, int codec=0, int64_t base_offset=0, int64_t producer_id=-1,
+          int16_t producer_epoch=-1, int32_t base_sequence=-1, int timestamp_type=0,
+          int32_t leader_epoch=-1, bint transactional=False, bint control=False, level=None,
+          last_offset_delta=None, max_timestamp=None) -> bytes:
+    """One record batch of `records`: (timestamp ms, key, value[, headers]) at consecutive offsets, or
+    `Record` with its own offset at or above `base_offset`. Headers are (key, value) pairs.
 
-    Keys and values are bytes-like, text (as UTF-8) or None. `last_offset_delta` and `max_timestamp` are
-    taken from the records unless given. ValueError: offsets that do not ascend, a batch of 2 GiB.
+    Keys and values are bytes-like, text (as UTF-8) or None. `last_offset_delta` and `max_timestamp`
+    are taken from the records unless given. ValueError: offsets that do not ascend, a batch of 2 GiB.
     """
     cdef Output out
     cdef BatchInfo info

@@ -1,8 +1,8 @@
-"""The five codecs of record batches over their own C libraries: bounded decoders and one-shot compressors.
+"""The codecs of record batches over their own C libraries: bounded decoders, one-shot compressors.
 
 A decoder writes into the caller's buffer and no further, so what a batch expands to costs time in
-proportion to its limit and no memory. Raw snappy has no stream: its block is decoded whole, after its
-declared length is held against the limit and against what the format can express.
+proportion to its limit and no memory. Raw snappy has no stream: its block is decoded whole, after
+its declared length is held against the limit and against what the format can express.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -35,10 +35,13 @@ cdef extern from "<zlib.h>" nogil:
 cdef extern from "<snappy-c.h>" nogil:
     enum snappy_status:
         SNAPPY_OK
-    snappy_status snappy_compress(const char *source, size_t size, char *out, size_t *out_size) noexcept
-    snappy_status snappy_uncompress(const char *source, size_t size, char *out, size_t *out_size) noexcept
+    snappy_status snappy_compress(const char *source, size_t size, char *out,
+                                  size_t *out_size) noexcept
+    snappy_status snappy_uncompress(const char *source, size_t size, char *out,
+                                    size_t *out_size) noexcept
     size_t snappy_max_compressed_length(size_t size) noexcept
-    snappy_status snappy_uncompressed_length(const char *source, size_t size, size_t *result) noexcept
+    snappy_status snappy_uncompressed_length(const char *source, size_t size,
+                                             size_t *result) noexcept
 
 cdef extern from "<lz4frame.h>" nogil:
     ctypedef struct LZ4F_dctx:
@@ -77,10 +80,12 @@ cdef extern from "<zstd.h>" nogil:
     enum: ZSTD_CLEVEL_DEFAULT
     ZSTD_DCtx *ZSTD_createDCtx() noexcept
     size_t ZSTD_freeDCtx(ZSTD_DCtx *context) noexcept
-    size_t ZSTD_decompressStream(ZSTD_DCtx *context, ZSTD_outBuffer *out, ZSTD_inBuffer *source) noexcept
+    size_t ZSTD_decompressStream(ZSTD_DCtx *context, ZSTD_outBuffer *out,
+                                 ZSTD_inBuffer *source) noexcept
     unsigned ZSTD_isError(size_t code) noexcept
     size_t ZSTD_compressBound(size_t size) noexcept
-    size_t ZSTD_compress(void *out, size_t capacity, const void *source, size_t size, int level) noexcept
+    size_t ZSTD_compress(void *out, size_t capacity, const void *source, size_t size,
+                         int level) noexcept
 
 
 cdef enum:
@@ -141,7 +146,8 @@ cdef int decoder_open(Decoder *decoder, int codec, const uint8_t *source, int64_
 
 cdef int64_t decoder_read(Decoder *decoder, uint8_t *out, int64_t capacity) noexcept nogil:
     cdef int64_t got
-    # One byte beyond the limit is asked for, so that data which ends at the limit is told from more.
+    # One byte beyond the limit is asked for, so that data which ends at the limit is told from
+    # more.
     if capacity > decoder.limit - decoder.produced + 1:
         capacity = decoder.limit - decoder.produced + 1
     if capacity <= 0:
@@ -210,7 +216,8 @@ cdef int64_t read_gzip(Decoder *decoder, uint8_t *out, int64_t capacity) noexcep
     cdef int result
     while True:
         if state.ended:
-            # Members may follow one another; anything else behind the last one is ignored, as in Java.
+            # Members may follow one another; anything else behind the last one is ignored, as in
+            # Java.
             if decoder.source_size < 2 or decoder.source[0] != 0x1f or decoder.source[1] != 0x8b:
                 return 0
             if inflateReset(stream) != Z_OK:
@@ -287,8 +294,8 @@ cdef int next_snappy_block(Decoder *decoder, SnappyState *state) noexcept nogil:
             return -2
         state.block = grown
         state.block_capacity = <int64_t>length
-    if length > 0 and snappy_uncompress(<const char *>decoder.source, <size_t>size, <char *>state.block,
-                                        &length) != SNAPPY_OK:
+    if length > 0 and snappy_uncompress(<const char *>decoder.source, <size_t>size,
+                                        <char *>state.block, &length) != SNAPPY_OK:
         return -1
     consume(decoder, size)
     state.block_size = <int64_t>length
@@ -391,8 +398,8 @@ cdef int64_t codec_bound(int codec, int64_t size) noexcept nogil:
     return -1
 
 
-cdef int64_t codec_compress(int codec, const uint8_t *source, int64_t size, uint8_t *out, int64_t capacity,
-                            int level) noexcept nogil:
+cdef int64_t codec_compress(int codec, const uint8_t *source, int64_t size, uint8_t *out,
+                            int64_t capacity, int level) noexcept nogil:
     cdef LZ4F_preferences_t preferences
     cdef size_t written
     if codec_bound(codec, size) < 0 or capacity < codec_bound(codec, size):
@@ -410,8 +417,9 @@ cdef int64_t codec_compress(int codec, const uint8_t *source, int64_t size, uint
         written = LZ4F_compressFrame(out, <size_t>capacity, source, <size_t>size, &preferences)
         return -1 if LZ4F_isError(written) else <int64_t>written
     if codec == CODEC_ZSTD:
-        written = ZSTD_compress(out, <size_t>capacity, source, <size_t>size,
-                                ZSTD_CLEVEL_DEFAULT if level == COMPRESSION_DEFAULT_LEVEL else level)
+        if level == COMPRESSION_DEFAULT_LEVEL:
+            level = ZSTD_CLEVEL_DEFAULT
+        written = ZSTD_compress(out, <size_t>capacity, source, <size_t>size, level)
         return -1 if ZSTD_isError(written) else <int64_t>written
     memcpy(out, source, <size_t>size)
     return size
@@ -447,7 +455,8 @@ cdef int64_t compress_snappy(const uint8_t *source, int64_t size, uint8_t *out) 
     while size > 0:
         step = min(size, <int64_t>XERIAL_BLOCK)
         written = snappy_max_compressed_length(XERIAL_BLOCK)
-        if snappy_compress(<const char *>source, <size_t>step, <char *>(at + 4), &written) != SNAPPY_OK:
+        if snappy_compress(<const char *>source, <size_t>step, <char *>(at + 4),
+                           &written) != SNAPPY_OK:
             return -1
         put32(at, <int32_t>written)
         at += 4 + written
@@ -474,8 +483,8 @@ cdef int codec_number(codec) except -1:
 def compress(codec, data, *, level=None, bint raw=False) -> bytes:
     """Compresses a bytes-like object; `codec` is a name or Kafka's number of it.
 
-    `raw` writes snappy as one bare block, as librdkafka does, in place of xerial framing. ValueError:
-    unknown codec, or an input of about 2 GiB or more.
+    `raw` writes snappy as one bare block, as librdkafka does, in place of xerial framing.
+    ValueError: unknown codec, or an input of about 2 GiB or more.
     """
     cdef int number = codec_number(codec)
     cdef int strength = COMPRESSION_DEFAULT_LEVEL if level is None else level
@@ -499,7 +508,8 @@ def compress(codec, data, *, level=None, bint raw=False) -> bytes:
                 snappy_compress(<const char *>view.buf, <size_t>view.len, <char *>out, &raw_size)
                 written = <int64_t>raw_size
             else:
-                written = codec_compress(number, <const uint8_t *>view.buf, view.len, out, room, strength)
+                written = codec_compress(number, <const uint8_t *>view.buf, view.len, out, room,
+                                         strength)
         try:
             if written < 0:
                 raise ValueError("the codec refused this input or level")
@@ -511,7 +521,7 @@ def compress(codec, data, *, level=None, bint raw=False) -> bytes:
 
 
 def decompress(codec, data, int64_t limit=1 << 30) -> bytes:
-    """Decompresses a bytes-like object. ValueError: corrupt, or more than `limit` bytes come out."""
+    """Decompresses a bytes-like object. ValueError: corrupt, or more than `limit` bytes of it."""
     cdef int number = codec_number(codec)
     cdef Py_buffer view
     cdef Decoder decoder

@@ -16,7 +16,7 @@ cdef uint32_t crc32c(uint32_t crc, const uint8_t *data, int64_t size) noexcept n
 
 
 def checksum(data, uint32_t crc=0) -> int:
-    """The CRC-32C of a bytes-like object; pass the sum of what came before as `crc` to continue it."""
+    """The CRC-32C of a bytes-like object; `crc`, the sum of what came before, continues it."""
     cdef Py_buffer view
     cdef uint32_t result
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)

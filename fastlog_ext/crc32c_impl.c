@@ -4,8 +4,8 @@
 /* Castagnoli's polynomial, bit-reversed: in every value here bit 31 is the coefficient of x^0. */
 #define POLYNOMIAL 0x82f63b78u
 
-/* The instruction has a latency of three cycles and a throughput of one: three independent streams keep it
- * busy. Each pass covers three neighbouring blocks and joins their sums by the tables below. */
+/* The instruction has a latency of three cycles and a throughput of one: three independent streams
+ * keep it busy. Each pass covers three neighbouring blocks and joins their sums by the tables. */
 #define LONG_BLOCK 4096
 #define SHORT_BLOCK 256
 
@@ -58,7 +58,8 @@ uint32_t fl_crc32c_portable(uint32_t crc, const uint8_t *p, size_t size)
     for (; size >= 8; p += 8, size -= 8) {
         crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
         crc = slices[7][crc & 0xff] ^ slices[6][(crc >> 8) & 0xff] ^ slices[5][(crc >> 16) & 0xff]
-            ^ slices[4][crc >> 24] ^ slices[3][p[4]] ^ slices[2][p[5]] ^ slices[1][p[6]] ^ slices[0][p[7]];
+            ^ slices[4][crc >> 24] ^ slices[3][p[4]] ^ slices[2][p[5]] ^ slices[1][p[6]]
+            ^ slices[0][p[7]];
     }
     for (; size; p++, size--)
         crc = (crc >> 8) ^ slices[0][(crc ^ *p) & 0xff];
@@ -97,8 +98,9 @@ static inline uint32_t advance(uint32_t table[4][256], uint32_t crc)
 }
 
 /* Covers as many triples of blocks as there are; returns what follows them. */
-HARDWARE_TARGET static inline const uint8_t *triples(uint64_t *crc, const uint8_t *p, const uint8_t *end,
-                                                     ptrdiff_t block, uint32_t table[4][256])
+HARDWARE_TARGET static inline const uint8_t *triples(uint64_t *crc, const uint8_t *p,
+                                                     const uint8_t *end, ptrdiff_t block,
+                                                     uint32_t table[4][256])
 {
     uint64_t a = *crc, b, c;
     while (end - p >= 3 * block) {
@@ -146,7 +148,10 @@ void fl_crc32c_setup(void)
     chosen = best;
 }
 
-uint32_t fl_crc32c(uint32_t crc, const uint8_t *data, size_t size) { return chosen(crc, data, size); }
+uint32_t fl_crc32c(uint32_t crc, const uint8_t *data, size_t size)
+{
+    return chosen(crc, data, size);
+}
 
 const char *fl_crc32c_name(void) { return chosen == fl_crc32c_portable ? "portable" : best_name; }
 

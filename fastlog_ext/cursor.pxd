@@ -1,6 +1,7 @@
-# A bounded reader of untrusted bytes. It can only fail, never overrun: after the first failure every
-# further read fails too and yields zero, so that a parser may read a whole structure and check `failed` once
-# before it acts on what it read. (Loops over a count read from the bytes must check it at each turn.)
+# A bounded reader of untrusted bytes. It can only fail, never overrun: after the first failure
+# every further read fails too and yields zero, so that a parser may read a whole structure and
+# check `failed` once before it acts on what it read. (Loops over a count read from the bytes must
+# check it at each turn.)
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from fastlog_ext.endian cimport get16, get32, get64
 from fastlog_ext.varint cimport zigzag_decode

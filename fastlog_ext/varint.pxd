@@ -1,5 +1,5 @@
-# Variable-length integers as Kafka writes them: base 128, least significant group first; signed ones are
-# zigzag-coded. Encoding and sizes only: decoding untrusted bytes is `cursor`.
+# Variable-length integers as Kafka writes them: base 128, least significant group first; signed
+# ones are zigzag-coded. Encoding and sizes only: decoding untrusted bytes is `cursor`.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
@@ -31,6 +31,7 @@ cdef inline uint8_t *uvarint_put(uint8_t *at, uint64_t value) noexcept nogil:
     at[0] = <uint8_t>value
     return at + 1
 
-# An int32 zigzagged in 64 bits gives the same bytes as in 32: one function serves varint and varlong.
+# An int32 zigzagged in 64 bits gives the same bytes as in 32: one function serves varint and
+# varlong.
 cdef inline uint8_t *varint_put(uint8_t *at, int64_t value) noexcept nogil:
     return uvarint_put(at, zigzag_encode(value))
