@@ -1,0 +1,497 @@
+"""Requests that no client library sends, or sends only by accident: what does a broker answer?
+
+Each case speaks to one broker through a RawClient, which notes the answers down. The versions are
+those that Kafka 3.9 and fastlog both serve.
+"""
+
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.clients.batches import (
+    CONTROL_BIT,
+    TIMESTAMP_TYPE_BIT,
+    TRANSACTIONAL_BIT,
+    Batch,
+    Record,
+)
+from tests.clients.raw_client import RawClient
+
+PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
+FIND_COORDINATOR, API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS = 10, 18, 19, 20
+INIT_PRODUCER_ID, DESCRIBE_CLUSTER = 22, 60
+VERSIONS = {
+    PRODUCE: range(3, 12),
+    FETCH: range(4, 18),
+    LIST_OFFSETS: range(0, 10),
+    METADATA: range(0, 13),
+    FIND_COORDINATOR: range(0, 7),
+    API_VERSIONS: range(0, 4),
+    CREATE_TOPICS: range(0, 8),
+    DELETE_TOPICS: range(0, 7),
+    INIT_PRODUCER_ID: range(0, 6),
+    DESCRIBE_CLUSTER: range(0, 2),
+}
+NEWEST = {key: versions[-1] for key, versions in VERSIONS.items()}
+UNKNOWN_ID = bytes(range(16))
+THEN = 1_700_000_000_000
+
+Case = Callable[[RawClient, int], None]
+
+
+def made_topic(client: RawClient, name: str, partitions: int = 1, **configs: object) -> str:
+    """Create a topic of this client's own and wait until the broker leads all of it."""
+    topic = f"{client.topic}-{name}"
+    wanted = [{"name": key.replace("_", "."), "value": str(v)} for key, v in configs.items()]
+    body = {"name": topic, "num_partitions": partitions, "replication_factor": 1, "configs": wanted}
+    answer = client.exchange(CREATE_TOPICS, 5, {"topics": [body], "timeout_ms": 10000})
+    assert answer.topics[0].error_code == 0, answer.topics[0].error_message
+    await_leaders(client, topic)
+    return topic
+
+
+def await_leaders(client: RawClient, topic: str) -> None:
+    """Kafka answers CreateTopics some time before it leads the partitions."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        parts = [{"partition_index": 0, "timestamp": -1}]
+        body = {"replica_id": -1, "topics": [{"name": topic, "partitions": parts}]}
+        if client.exchange(LIST_OFFSETS, 4, body).topics[0].partitions[0].error_code == 0:
+            return
+    raise AssertionError(f"{topic} has no leader")
+
+
+def topic_id(client: RawClient, topic: str) -> bytes:
+    body = {"topics": [{"name": topic}], "allow_auto_topic_creation": False}
+    return client.exchange(METADATA, 12, body).topics[0].topic_id
+
+
+def produce(
+    client: RawClient, version: int, topic: str, records: bytes | None, **more: Any
+) -> Any:
+    data = [{"index": more.pop("partition", 0), "records": records}]
+    fields = {"acks": -1, "timeout_ms": 5000, **more}
+    topics = [{"name": topic, "partition_data": data}]
+    return client.ask(PRODUCE, version, topic_data=topics, **fields)
+
+
+def filled(client: RawClient, name: str, batches: int = 4, **configs: object) -> str:
+    """A topic with batches of three records, a second apart."""
+    topic = made_topic(client, name, 2, **configs)
+    for number in range(batches):
+        records = [Record(b"value %d" % place, b"key", place * 100) for place in range(3)]
+        batch = Batch(records, timestamp=THEN + number * 1000).encode()
+        data = [{"name": topic, "partition_data": [{"index": 0, "records": batch}]}]
+        body = {"acks": -1, "timeout_ms": 5000, "topic_data": data}
+        answer = client.exchange(PRODUCE, 3, body).responses[0].partition_responses[0]
+        assert (answer.error_code, answer.base_offset) == (0, number * 3)
+    return topic
+
+
+def produce_envelope(client: RawClient, version: int) -> None:
+    """Good and bad addresses, acks and settings around a good batch."""
+    topic = made_topic(client, "envelope", 2)
+    good = Batch().encode()
+    for acks in (-1, 1, 2, -2):
+        produce(client, version, topic, good, acks=acks)
+    produce(client, version, topic, good, partition=1, timeout_ms=0)
+    for partition in (2, -1):
+        produce(client, version, topic, good, partition=partition)
+    for name in (f"{client.topic}-none", "no blanks", ""):
+        produce(client, version, name, good)
+    client.ask(PRODUCE, version, acks=-1, timeout_ms=1000, topic_data=[])
+    empty = [{"name": topic, "partition_data": []}]
+    client.ask(PRODUCE, version, acks=-1, timeout_ms=1000, topic_data=empty)
+    several = [{"index": index, "records": good} for index in (1, 9, 0)]
+    both = [
+        {"name": topic, "partition_data": several},
+        {"name": f"{client.topic}-none", "partition_data": several[:1]},
+    ]
+    client.ask(PRODUCE, version, acks=1, timeout_ms=1000, topic_data=both)
+
+
+def produce_without_acks(client: RawClient, version: int) -> None:
+    """acks=0: no answer, and an error closes the connection."""
+    topic = made_topic(client, "silent")
+    for name, records in ((topic, Batch()), (f"{topic}-none", Batch()), (topic, Batch(magic=1))):
+        data = [{"name": name, "partition_data": [{"index": 0, "records": records.encode()}]}]
+        client.send_without_answer(PRODUCE, version, acks=0, timeout_ms=1000, topic_data=data)
+    parts = [{"partition_index": 0, "timestamp": -1}]
+    client.ask(LIST_OFFSETS, 2, replica_id=-1, topics=[{"name": topic, "partitions": parts}])
+
+
+def wrong_batches() -> dict[str, bytes | None]:
+    """What stands in the records field, and why it is wrong (or only odd)."""
+    good = Batch().encode()
+    three = [Record(b"%d" % place) for place in range(3)]
+    gap = [Record(), Record(offset_delta=2)]
+    repeated = [Record(), Record(offset_delta=0)]
+    return {
+        "null": None,
+        "nothing": b"",
+        "few bytes": good[:10],
+        "no records": good[:60],
+        "cut short": good[:-1],
+        "trailing byte": good + b"\0",
+        "two batches": good + good,
+        "magic 0": Batch(magic=0).encode(),
+        "magic 1": Batch(magic=1).encode(),
+        "magic 3": Batch(magic=3).encode(),
+        "wrong CRC": Batch(crc_change=1).encode(),
+        "length too large": Batch(length_change=1).encode(),
+        "length too small": Batch(length_change=-1).encode(),
+        "length negative": Batch(length_change=-1000).encode(),
+        "length huge": Batch(length_change=2_000_000_000).encode(),
+        "count 0": Batch(count=0).encode(),
+        "count -1": Batch(count=-1).encode(),
+        "count too large": Batch(count=2).encode(),
+        "count too small": Batch(three, count=2).encode(),
+        "count and delta too small": Batch(three, count=2, last_offset_delta=1).encode(),
+        "count and delta too large": Batch(count=5, last_offset_delta=4).encode(),
+        "last delta too large": Batch(last_offset_delta=1).encode(),
+        "last delta -1": Batch(last_offset_delta=-1).encode(),
+        "base offset 5": Batch(base_offset=5).encode(),
+        "base offset -5": Batch(base_offset=-5).encode(),
+        "leader epoch 77": Batch(leader_epoch=77).encode(),
+        "gap": Batch(gap).encode(),
+        "gap that the delta knows": Batch(gap, last_offset_delta=2).encode(),
+        "repeated delta": Batch(repeated).encode(),
+        "empty": Batch([]).encode(),
+        "control": Batch(attributes=CONTROL_BIT).encode(),
+        "append time": Batch(attributes=TIMESTAMP_TYPE_BIT).encode(),
+        "delete horizon": Batch(attributes=0x40).encode(),
+        "unused bits": Batch(attributes=0x1F00).encode(),
+        "codec 5": Batch(attributes=5).encode(),
+        "codec 7": Batch(attributes=7).encode(),
+        "gzip": Batch(three, attributes=1).encode(),
+        "gzip, wrong count": Batch(three, attributes=1, count=2, last_offset_delta=1).encode(),
+        "gzip, gap": Batch(gap, attributes=1, last_offset_delta=1).encode(),
+        "not gzip": Batch(attributes=1, body=b"this is no gzip at all").encode(),
+        "not snappy": Batch(attributes=2, body=b"this is no snappy at all").encode(),
+        "not lz4": Batch(attributes=3, body=b"this is no lz4 at all").encode(),
+        "not zstd": Batch(attributes=4, body=b"this is no zstd at all").encode(),
+        "no body": Batch(body=b"").encode(),
+        "record longer than the batch": Batch(body=b"\x7e\0\0\0\0\0\0").encode(),
+        "record shorter than it says": Batch(body=Record().encode(0) + b"more").encode(),
+        "negative record length": Batch(body=b"\x01").encode(),
+        "endless varint": Batch(body=b"\xff" * 12).encode(),
+        "max timestamp too small": Batch(max_timestamp=1).encode(),
+        "max timestamp -1": Batch(timestamp=-1, max_timestamp=-1).encode(),
+        "timestamp negative": Batch(timestamp=-1000, max_timestamp=-1000).encode(),
+        "timestamp far ahead": Batch(timestamp=4_000_000_000_000).encode(),
+        "producer without sequence": Batch(producer_id=5, producer_epoch=0).encode(),
+        "producer without epoch": Batch(producer_id=5, base_sequence=0).encode(),
+        "epoch without producer": Batch(producer_epoch=3).encode(),
+        "sequence without producer": Batch(base_sequence=3).encode(),
+        "transactional without an id": Batch(
+            attributes=TRANSACTIONAL_BIT, producer_id=5, producer_epoch=0, base_sequence=0
+        ).encode(),
+        "transactional without a producer": Batch(attributes=TRANSACTIONAL_BIT).encode(),
+    }
+
+
+def produce_wrong_batches(client: RawClient, version: int) -> None:
+    """Each on its own partition folder state: what is taken moves the end offset."""
+    topic = made_topic(client, "batches")
+    for name, records in wrong_batches().items():
+        client.answers.append(name)
+        produce(client, version, topic, records)
+    parts = [{"partition_index": 0, "timestamp": -1}]
+    client.ask(LIST_OFFSETS, 2, replica_id=-1, topics=[{"name": topic, "partitions": parts}])
+
+
+def produce_zstd(client: RawClient, version: int) -> None:
+    """zstd is allowed from version 7."""
+    topic = made_topic(client, "zstd")
+    stored = bytes.fromhex("28b52ffd")  # a frame of one raw block, as RFC 8878 describes
+    plain = Record().encode(0)
+    frame = stored + b"\x20" + bytes([len(plain)])
+    frame += struct.pack("<I", len(plain) << 3 | 1)[:3] + plain
+    produce(client, version, topic, Batch(attributes=4, body=frame).encode())
+
+
+def produce_sequences(client: RawClient, version: int) -> None:
+    """Idempotent producers: gaps, repetitions, epochs, and unknown ids."""
+    topic = made_topic(client, "sequences")
+
+    def send(sequence: int, epoch: int = 0, producer: int = 4000, count: int = 1) -> None:
+        records = [Record(b"%d" % sequence) for _ in range(count)]
+        batch = Batch(records, producer_id=producer, producer_epoch=epoch, base_sequence=sequence)
+        client.answers.append(f"producer {producer} epoch {epoch}: {count} from {sequence}")
+        produce(client, version, topic, batch.encode())
+
+    send(0, count=3)
+    for sequence, count in ((0, 3), (0, 2), (1, 1), (5, 1), (3, 2), (5, 1), (6, 1), (7, 1), (8, 1)):
+        send(sequence, count=count)
+    for sequence, count in ((0, 3), (3, 2), (8, 1), (8, 2), (7, 1)):
+        send(sequence, count=count)
+    send(1, epoch=1)
+    send(0, epoch=1)
+    send(9, epoch=0)
+    send(1, epoch=1)
+    send(5, producer=5000)
+    send(6, producer=5000)
+    send(2**31 - 2, producer=6000, count=2)
+    send(0, producer=6000)
+    send(2**31 - 1, producer=7000, count=3)
+    send(2, producer=7000)
+    send(0, epoch=5, producer=8000)
+    send(0, epoch=4, producer=8000)
+
+
+def produce_limits(client: RawClient, version: int) -> None:
+    """Sizes at max.message.bytes exactly and one beyond; timestamps at their limits."""
+    topic = made_topic(client, "limits", max_message_bytes=200, segment_bytes=1000)
+    for size in (100, 124, 125, 126, 127, 128, 129, 130, 131, 500):
+        batch = Batch([Record(bytes(size))]).encode()
+        client.answers.append(f"batch of {len(batch)} bytes")
+        produce(client, version, topic, batch)
+    strict = "message_timestamp_before_max_ms"
+    topic = made_topic(client, "times", **{strict: 1000, "message_timestamp_after_max_ms": 1000})
+    now = int(time.time() * 1000)
+    two = [Record(b"a"), Record(b"b", timestamp_delta=-90_000), Record(b"c", timestamp_delta=9000)]
+    wide = Batch(two, timestamp=now)
+    for batch in (Batch(timestamp=now), Batch(timestamp=now - 60_000), Batch(timestamp=-1), wide):
+        produce(client, version, topic, batch.encode())
+
+
+def fetch(client: RawClient, version: int, topic: str, identity: bytes, **more: Any) -> Any:
+    partition = {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 1_000_000}
+    for name in (*partition, "current_leader_epoch", "last_fetched_epoch", "log_start_offset"):
+        if name in more:
+            partition[name] = more.pop(name)
+    topics = [{"topic": topic, "topic_id": identity, "partitions": [partition]}]
+    fields: dict[str, Any] = {"max_wait_ms": 50, "min_bytes": 1, "max_bytes": 10_000_000, **more}
+    fields.setdefault("topics", topics)
+    return client.ask(FETCH, version, **fields)
+
+
+def fetch_positions(client: RawClient, version: int) -> None:
+    topic = filled(client, "positions", segment_bytes=300)
+    identity = topic_id(client, topic)
+    for offset in (0, 1, 2, 3, 7, 11, 12, 13, 1000, -1, -2):
+        client.answers.append(f"offset {offset}")
+        fetch(client, version, topic, identity, fetch_offset=offset)
+    for limit in (0, 1, 90, 200, -1):
+        client.answers.append(f"limit {limit}")
+        fetch(client, version, topic, identity, partition_max_bytes=limit)
+        fetch(client, version, topic, identity, max_bytes=limit)
+    for waiting in ({"min_bytes": 0}, {"min_bytes": 2**31 - 1}, {"max_wait_ms": 0}):
+        fetch(client, version, topic, identity, fetch_offset=12, **waiting)
+    fetch(client, version, topic, identity, isolation_level=1)
+    fetch(client, version, topic, identity, rack_id="somewhere")
+
+
+def fetch_wrong(client: RawClient, version: int) -> None:
+    """Unknown topics, partitions, epochs and sessions."""
+    topic = filled(client, "wrong")
+    identity = topic_id(client, topic)
+    known = {"topic": topic, "topic_id": identity}
+    whole = {"fetch_offset": 0, "partition_max_bytes": 100_000}
+    for partition in (7, -1):
+        fetch(client, version, topic, identity, partition=partition)
+    fetch(client, version, f"{topic}-none", UNKNOWN_ID)
+    fetch(client, version, "", bytes(16))
+    for epoch in (0, 1, 5):
+        client.answers.append(f"leader epoch {epoch}")
+        fetch(client, version, topic, identity, current_leader_epoch=epoch)
+        fetch(client, version, topic, identity, last_fetched_epoch=epoch, fetch_offset=3)
+    fetch(client, version, topic, identity, topics=[])
+    fetch(client, version, topic, identity, topics=[{**known, "partitions": []}])
+    several = [{"partition": place, **whole} for place in (1, 0, 9)]
+    other = {"topic": f"{topic}-none", "topic_id": UNKNOWN_ID, "partitions": several[:1]}
+    topics = [{**known, "partitions": several}, other]
+    fetch(client, version, topic, identity, topics=topics)
+    for limit in (1, 250):
+        client.answers.append(f"limit {limit} over two partitions")
+        twice = [{**known, "partitions": several[:2]}]
+        fetch(client, version, topic, identity, topics=twice, max_bytes=limit)
+    for session, epoch in ((0, -1), (0, 0), (99, 5), (0, 5), (99, -1)):
+        client.answers.append(f"session {session}, epoch {epoch}")
+        fetch(client, version, topic, identity, session_id=session, session_epoch=epoch)
+
+
+def list_offsets(client: RawClient, version: int) -> None:
+    topic = filled(client, "offsets", segment_bytes=300)
+
+    def ask(name: str, *, partition: int = 0, timestamp: int = -1, **more: Any) -> None:
+        epoch = more.pop("current_leader_epoch", -1)
+        parts = [{"partition_index": partition, "timestamp": timestamp, **_limit(version)}]
+        parts[0]["current_leader_epoch"] = epoch
+        fields = {"replica_id": -1, **more, "topics": [{"name": name, "partitions": parts}]}
+        client.answers.append(f"partition {partition} timestamp {timestamp} epoch {epoch} {more}")
+        client.ask(LIST_OFFSETS, version, **fields)
+
+    moments = [THEN + 1000 * number + extra for number in range(4) for extra in (-1, 0, 150, 201)]
+    for timestamp in (-1, -2, -3, -4, -5, -6, -7, 0, *moments, 2**62):
+        ask(topic, timestamp=timestamp)
+    for timestamp in (-1, -2, -3, 0):
+        ask(topic, partition=1, timestamp=timestamp)
+        ask(topic, timestamp=timestamp, **({"isolation_level": 1} if version >= 2 else {}))
+    for partition in (2, -1):
+        ask(topic, partition=partition)
+    for name in (f"{topic}-none", "no blanks", ""):
+        ask(name)
+    for epoch in (0, 3):
+        ask(topic, current_leader_epoch=epoch)
+    parts = [{"partition_index": 0, "timestamp": -1, **_limit(version)}] * 2
+    client.ask(LIST_OFFSETS, version, replica_id=-1, topics=[{"name": topic, "partitions": parts}])
+    client.ask(LIST_OFFSETS, version, replica_id=-1, topics=[])
+
+
+def _limit(version: int) -> dict[str, Any]:
+    return {"max_num_offsets": 10} if version == 0 else {}
+
+
+def metadata(client: RawClient, version: int) -> None:
+    topic = made_topic(client, "known", 3)
+    quiet = {"allow_auto_topic_creation": False} if version >= 4 else {}
+    names = [[topic], [topic, topic], ["no blanks"], [""], ["x" * 250]]
+    if quiet:
+        names += [[f"{topic}-none"], [f"{topic}-none", topic]]
+    for some in names:
+        client.ask(METADATA, version, topics=[{"name": name} for name in some], **quiet)
+    if version >= 1:
+        client.ask(METADATA, version, topics=[], **quiet)
+    if 8 <= version <= 10:
+        every = {"include_cluster_authorized_operations": True}
+        client.ask(METADATA, version, topics=[], **every, **quiet)
+    if version >= 8:
+        asked = {"include_topic_authorized_operations": True, **quiet}
+        client.ask(METADATA, version, topics=[{"name": topic}], **asked)
+    everything = client.exchange(METADATA, version, {"topics": None if version else [], **quiet})
+    mine = [one for one in everything.topics if one.name.startswith(client.topic)]
+    client.answers.append(client.comparable(mine))
+    if version >= 12:
+        identity = topic_id(client, topic)
+        for asked_id in (identity, UNKNOWN_ID, bytes(16)):
+            by_id = [{"name": None, "topic_id": asked_id}]
+            client.ask(METADATA, version, topics=by_id, **quiet)
+        client.ask(METADATA, version, topics=[{"name": topic, "topic_id": identity}], **quiet)
+
+
+def metadata_makes_topics(client: RawClient, version: int) -> None:
+    """Auto-creation: what the first answer says, and that the topic is there at last."""
+    name = f"{client.topic}-automatic"
+    client.ask(METADATA, version, topics=[{"name": name}])
+    await_leaders(client, name)
+    client.ask(METADATA, version, topics=[{"name": name}])
+
+
+def create_topics(client: RawClient, version: int) -> None:
+    def create(*topics: dict[str, Any], **more: Any) -> None:
+        defaults = {"num_partitions": 1, "replication_factor": 1}
+        wanted = [{**defaults, **one, "name": client.topic + one["name"]} for one in topics]
+        fields = {"timeout_ms": 5000, **more}
+        client.answers.append(f"{topics} {more}")
+        client.ask(CREATE_TOPICS, version, topics=wanted, **fields)
+
+    here, away = [client.node], [client.node + 7]
+    create({"name": "-a"})
+    create({"name": "-a"})
+    create({"name": "-b"}, {"name": "-a"}, {"name": "-c", "num_partitions": 0})
+    create({"name": "-d"}, {"name": "-d"})
+    create({"name": "-defaults", "num_partitions": -1, "replication_factor": -1})
+    create({"name": "-zero", "replication_factor": 0})
+    create({"name": "-two", "replication_factor": 2})
+    create({"name": "-late"}, timeout_ms=0)
+    create({"name": "-config", "configs": [{"name": "segment.bytes", "value": None}]})
+    create({"name": "-config", "configs": [{"name": "segment.bytes", "value": "20000"}] * 2})
+    create({"name": "-config", "configs": [{"name": "", "value": "1"}]})
+    assigned = {"num_partitions": -1, "replication_factor": -1}
+    plans = {
+        "good": [(0, here), (1, here)],
+        "gap": [(0, here), (2, here)],
+        "twice": [(0, here), (0, here)],
+        "elsewhere": [(0, away)],
+        "nobody": [(0, [])],
+        "double": [(0, here * 2)],
+        "uneven": [(0, here), (1, here + away)],
+        "negative": [(-1, here)],
+    }
+    for name, plan in plans.items():
+        parts = [{"partition_index": index, "broker_ids": ids} for index, ids in plan]
+        create({"name": f"-{name}", "assignments": parts, **assigned})
+    create({"name": "-both", "assignments": [{"partition_index": 0, "broker_ids": here}]})
+    create()
+    if version >= 1:
+        create({"name": "-only"}, {"name": "-a"}, validate_only=True)
+        create({"name": "-only", "num_partitions": 0}, validate_only=True)
+    bad = [{"name": "no blanks", "num_partitions": 1, "replication_factor": 1}]
+    client.ask(CREATE_TOPICS, version, topics=bad, timeout_ms=5000)
+    client.ask(METADATA, 4, topics=[{"name": f"{client.topic}-only"}], **QUIET)
+
+
+QUIET = {"allow_auto_topic_creation": False}
+
+
+def delete_topics(client: RawClient, version: int) -> None:
+    names = [made_topic(client, f"gone-{number}") for number in range(3)]
+
+    def delete(*wanted: str) -> None:
+        if version >= 6:
+            topics = {"topics": [{"name": name} for name in wanted]}
+        else:
+            topics = {"topic_names": list(wanted)}
+        client.ask(DELETE_TOPICS, version, timeout_ms=5000, **topics)
+
+    delete(names[0])
+    delete(names[0], "no blanks", "", names[1])
+    delete()
+    if version >= 6:
+        identity = topic_id(client, names[2])
+        for one in ({"name": names[2], "topic_id": identity}, {"name": None}):
+            client.ask(DELETE_TOPICS, version, timeout_ms=5000, topics=[one])
+        for some in (UNKNOWN_ID, identity):
+            one = {"name": None, "topic_id": some}
+            client.ask(DELETE_TOPICS, version, timeout_ms=5000, topics=[one])
+    else:
+        delete(names[2], names[2])
+    client.ask(METADATA, 4, topics=[{"name": name} for name in names], **QUIET)
+
+
+def init_producer_id(client: RawClient, version: int) -> None:
+    def ask(**fields: Any) -> None:
+        client.ask(INIT_PRODUCER_ID, version, transaction_timeout_ms=1000, **fields)
+
+    ask(transactional_id=None)
+    ask(transactional_id="")
+    if version >= 3:
+        for producer, epoch in ((50, 3), (-1, 0), (5, -1)):
+            ask(transactional_id=None, producer_id=producer, producer_epoch=epoch)
+
+
+def describe_cluster(client: RawClient, version: int) -> None:
+    client.ask(DESCRIBE_CLUSTER, version)
+    client.ask(DESCRIBE_CLUSTER, version, include_cluster_authorized_operations=True)
+    if version >= 1:
+        for endpoint in (2, 3):
+            client.ask(DESCRIBE_CLUSTER, version, endpoint_type=endpoint)
+
+
+def api_versions(client: RawClient, version: int) -> None:
+    names = [("good", "1.0"), ("", ""), ("no blanks", "1"), ("a", "-1"), ("é", "1")]
+    for name, release in names if version >= 3 else names[:1]:
+        fields = {"client_software_name": name, "client_software_version": release}
+        client.ask(API_VERSIONS, version, **(fields if version >= 3 else {}))
+
+
+CASES: dict[int, list[Case]] = {
+    PRODUCE: [
+        produce_envelope,
+        produce_without_acks,
+        produce_wrong_batches,
+        produce_zstd,
+        produce_sequences,
+        produce_limits,
+    ],
+    FETCH: [fetch_positions, fetch_wrong],
+    LIST_OFFSETS: [list_offsets],
+    METADATA: [metadata, metadata_makes_topics],
+    CREATE_TOPICS: [create_topics],
+    DELETE_TOPICS: [delete_topics],
+    INIT_PRODUCER_ID: [init_producer_id],
+    DESCRIBE_CLUSTER: [describe_cluster],
+    API_VERSIONS: [api_versions],
+}
