@@ -422,7 +422,7 @@ cdef int batch_find_timestamp(const uint8_t *data, const BatchInfo *info, int64_
             found = -1
             break
         if record.timestamp >= target:
-            offset[0] = info.base_offset + record.offset_delta
+            offset[0] = <int64_t>(<uint64_t>info.base_offset + <uint64_t>record.offset_delta)
             timestamp[0] = record.timestamp
             found = 1
             break
@@ -443,7 +443,7 @@ cdef int batch_find_max_timestamp(const uint8_t *data, const BatchInfo *info,
             found = -1
             break
         if not found or record.timestamp > timestamp[0]:
-            offset[0] = info.base_offset + record.offset_delta
+            offset[0] = <int64_t>(<uint64_t>info.base_offset + <uint64_t>record.offset_delta)
             timestamp[0] = record.timestamp
             found = 1
     walk_close(&walk)

@@ -12,8 +12,8 @@ from fastlog_ext.batch cimport (
     ATTRIBUTE_CODEC_MASK, ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, ATTRIBUTE_TRANSACTIONAL,
     BATCH_ATTRIBUTES, BATCH_BASE_OFFSET, BATCH_BASE_SEQUENCE, BATCH_CRC, BATCH_DECODED_MAX,
     BATCH_FIRST_TIMESTAMP, BATCH_HEADER_SIZE, BATCH_LAST_OFFSET_DELTA, BATCH_LEADER_EPOCH,
-    BATCH_LENGTH, BATCH_MAGIC, BATCH_MAX_TIMESTAMP, BATCH_PRODUCER_EPOCH, BATCH_PRODUCER_ID, BATCH_RECORD_COUNT,
-    BATCH_SIZE_PREFIX, BatchInfo, batch_read_header)
+    BATCH_LENGTH, BATCH_MAGIC, BATCH_MAX_TIMESTAMP, BATCH_PRODUCER_EPOCH, BATCH_PRODUCER_ID,
+    BATCH_RECORD_COUNT, BATCH_SIZE_PREFIX, BatchInfo, batch_read_header)
 from fastlog_ext.codecs cimport (
     CODEC_COUNT, CODEC_NONE, COMPRESSION_DEFAULT_LEVEL, codec_bound, codec_compress)
 from fastlog_ext.crc32c cimport crc32c
@@ -52,17 +52,18 @@ cdef bytes take_bytes(Cursor *c, int32_t size):
 
 cdef object take_record(Cursor *c, const BatchInfo *info):
     cdef int32_t length = cursor_get_varint(c)
-    cdef const uint8_t *stop = c.at + length
+    cdef const uint8_t *stop
     cdef int64_t timestamp
     cdef int64_t offset
     cdef int32_t count
     if c.failed or length < 0 or length > cursor_left(c):
         raise CorruptBatch("a record ends early")
+    stop = c.at + length
     cursor_get8(c)
     timestamp = <int64_t>(<uint64_t>info.first_timestamp + <uint64_t>cursor_get_varlong(c))
     if info.attributes & ATTRIBUTE_LOG_APPEND_TIME:
         timestamp = info.max_timestamp
-    offset = info.base_offset + cursor_get_varint(c)
+    offset = <int64_t>(<uint64_t>info.base_offset + <uint64_t>cursor_get_varint(c))
     key = take_bytes(c, cursor_get_varint(c))
     value = take_bytes(c, cursor_get_varint(c))
     count = cursor_get_varint(c)
@@ -223,8 +224,8 @@ cdef int output_records(Output *out, items, BatchInfo *info) except -1:
             info.max_timestamp = timestamp
         elif timestamp > info.max_timestamp:
             info.max_timestamp = timestamp
-        output_record(out, timestamp - info.first_timestamp, delta, as_bytes(key), as_bytes(value),
-                      headers)
+        timestamp = <int64_t>(<uint64_t>timestamp - <uint64_t>info.first_timestamp)
+        output_record(out, timestamp, delta, as_bytes(key), as_bytes(value), headers)
         info.last_offset_delta = <int32_t>delta
         info.record_count += 1
     return 0
@@ -278,11 +279,11 @@ def build(records, *, int codec=0, int64_t base_offset=0, int64_t producer_id=-1
           int16_t producer_epoch=-1, int32_t base_sequence=-1, int timestamp_type=0,
           int32_t leader_epoch=-1, bint transactional=False, bint control=False, level=None,
           last_offset_delta=None, max_timestamp=None) -> bytes:
-    """One record batch of `records`: (timestamp ms, key, value[, headers]) at consecutive offsets, or
-    `Record` with its own offset at or above `base_offset`. Headers are (key, value) pairs.
+    """One record batch of `records`: (timestamp ms, key, value[, headers]) at consecutive
+    offsets, or `Record` with its own offset from `base_offset` on. Headers are (key, value) pairs.
 
     Keys and values are bytes-like, text (as UTF-8) or None. `last_offset_delta` and `max_timestamp`
-    are taken from the records unless given. ValueError: offsets that do not ascend, a batch of 2 GiB.
+    are taken from the records unless given. ValueError: offsets that do not ascend, 2 GiB or more.
     """
     cdef Output out
     cdef BatchInfo info

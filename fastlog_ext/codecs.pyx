@@ -148,7 +148,7 @@ cdef int64_t decoder_read(Decoder *decoder, uint8_t *out, int64_t capacity) noex
     cdef int64_t got
     # One byte beyond the limit is asked for, so that data which ends at the limit is told from
     # more.
-    if capacity > decoder.limit - decoder.produced + 1:
+    if capacity > decoder.limit - decoder.produced:
         capacity = decoder.limit - decoder.produced + 1
     if capacity <= 0:
         return -1
