@@ -179,8 +179,11 @@ cdef void handle(Reactor *reactor, epoll_event *event) noexcept nogil:
     connection = <Connection *>pointer
     if connection.closed:
         return
-    if event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-        connection.hangup = 1
+    if event.events & (EPOLLHUP | EPOLLERR):
+        connection_close(connection)    # nothing can be sent any more
+        return
+    if event.events & EPOLLRDHUP:
+        connection.hangup = 1           # there may be requests before the end, and answers are awaited
         connection.readable = 1
     if event.events & EPOLLIN:
         connection.readable = 1
