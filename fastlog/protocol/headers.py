@@ -9,6 +9,7 @@ flexible header.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from fastlog.protocol import messages, primitives
 from fastlog.protocol.messages import Buffer, Message
@@ -22,9 +23,12 @@ _correlation = struct.Struct(">i")
 
 
 class RequestHeader:
-    """What stands before a request's body. `client_id` is None where the client sent none."""
+    """What stands before a request's body. `client_id` is None where the client sent none.
 
-    __slots__ = ("api_key", "api_version", "client_id", "correlation_id")
+    `connection` is for a server: what the request came by.
+    """
+
+    __slots__ = ("api_key", "api_version", "client_id", "connection", "correlation_id")
 
     def __init__(
         self, api_key: int, api_version: int, correlation_id: int, client_id: str | None = None
@@ -33,6 +37,7 @@ class RequestHeader:
         self.api_version = api_version
         self.correlation_id = correlation_id
         self.client_id = client_id
+        self.connection: Any = None
 
     def __repr__(self) -> str:
         return (
@@ -70,7 +75,7 @@ def decode_header(frame: Buffer) -> tuple[RequestHeader, int]:
 def decode_request(frame: Buffer) -> tuple[RequestHeader, Message]:
     """A frame's header and body. Raises DecodeError."""
     header, at = decode_header(frame)
-    return header, messages.request_class(header.api_key).decode(header.api_version, frame, at)
+    return header, messages.get(header.api_key).request.decode(header.api_version, frame, at)
 
 
 def encode_response(api_key: int, version: int, correlation_id: int, body: Message) -> bytes:
@@ -103,4 +108,4 @@ def decode_response(api_key: int, version: int, frame: Buffer) -> tuple[int, Mes
     at = _correlation.size
     if response_header_version(api_key, version) >= 1:
         at = primitives.skip_tags(view, at, len(view))
-    return correlation_id, messages.response_class(api_key).decode(version, view, at)
+    return correlation_id, messages.get(api_key).response.decode(version, view, at)

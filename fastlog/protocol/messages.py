@@ -122,11 +122,14 @@ def get(api_key: int) -> Api:
     return api
 
 
-def request_class(api_key: int) -> type[Message]:
+# These say Any, since the structs that are attributes of a class exist only at run time.
+
+
+def request_class(api_key: int) -> Any:
     return get(api_key).request
 
 
-def response_class(api_key: int) -> type[Message]:
+def response_class(api_key: int) -> Any:
     return get(api_key).response
 
 
