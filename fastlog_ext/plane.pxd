@@ -134,6 +134,7 @@ cdef struct Plane:
     Reactor *reactors
     int32_t listener_count
     int listeners[LISTENERS_MAX]
+    int32_t accepting_ended     # atomic: no reactor will be given another connection
     int64_t drain_ms
     int request_fd
     pthread_mutex_t handoff_lock

@@ -247,6 +247,8 @@ cdef class DataPlane:
                 self._state = 2
                 return not self._leaked
             self.plane.drain_ms = <int64_t>(drain_seconds * 1000)
+            if load32(&self.plane.reactors[0].state) == 0:
+                store32(&self.plane.accepting_ended, 1)
             for number in range(self.plane.reactor_count):
                 if load32(&self.plane.reactors[number].state):
                     reactor_stop(&self.plane.reactors[number])

@@ -24,7 +24,7 @@ from fastlog_ext.sockets cimport (
     EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLL_CLOEXEC, EPOLL_CTL_ADD,
     epoll_create1, epoll_ctl, epoll_event, epoll_wait)
 from fastlog_ext.stats cimport TURNS, count
-from fastlog_ext.system cimport EMFILE, close, last_errno, monotonic_ms, store32
+from fastlog_ext.system cimport EMFILE, close, last_errno, load32, monotonic_ms, store32
 from fastlog_ext.timers cimport timers_destroy, timers_fire, timers_next
 
 cdef enum:
@@ -86,6 +86,7 @@ cdef void begin_stop(Mail *mail) noexcept nogil:
     reactor.stop_deadline_ms = monotonic_ms() + reactor.plane.drain_ms
     if reactor.number == 0:
         acceptor_close(reactor)
+        store32(&reactor.plane.accepting_ended, 1)
     fetches_answer_parked(reactor)
 
 
@@ -102,6 +103,9 @@ cdef void close_finished(Reactor *reactor, int everyone) noexcept nogil:
 cdef int stopped(Reactor *reactor) noexcept nogil:
     """1: nothing is left to do, or nothing that may be waited for."""
     cdef int late = reactor.now_ms >= reactor.stop_deadline_ms
+    if not load32(&reactor.plane.accepting_ended):
+        return 0
+    mailbox_drain(&reactor.mailbox)                 # the last connections that were on their way
     if late:
         timers_fire(&reactor.timers, INT64_MAX)     # what waits for replicas is answered as timed out
     close_finished(reactor, late)
