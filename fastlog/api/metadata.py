@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from fastlog.api.authorization import CLUSTER_OPERATIONS, NOT_ASKED_FOR, TOPIC_OPERATIONS
 from fastlog.api.context import NO_LEADER, Context, PartitionState, TopicState
+from fastlog.control.names import problem_with_name
 from fastlog.protocol import ZERO_UUID, ErrorCode, KafkaError, RequestHeader
+from fastlog.protocol.internal_topics import INTERNAL_TOPICS
 from fastlog.protocol.messages import Message, response_class
-from fastlog.protocol.topic_names import is_internal, problem_with
 
 KEY = 3
 MIN_VERSION = 0
@@ -96,9 +97,9 @@ def _by_id(context: Context, topic_id: bytes, with_operations: bool) -> Message:
 
 async def _missing(context: Context, name: str, create: bool) -> ErrorCode:
     """The error for a topic that is not there, after creating it if that is wanted."""
-    if problem_with(name) is not None:
+    if problem_with_name(name) is not None:
         return ErrorCode.INVALID_TOPIC_EXCEPTION
-    if not create or is_internal(name):  # an internal topic is made by its coordinator
+    if not create or name in INTERNAL_TOPICS:  # an internal topic is made by its coordinator
         return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     try:
         await context.create_topic(name, -1, -1, None, {}, validate_only=False)
@@ -113,7 +114,7 @@ def _topic(error: ErrorCode, name: str | None, topic_id: bytes, with_operations:
         error_code=error,
         name=name,
         topic_id=topic_id,
-        is_internal=is_internal(name),
+        is_internal=name in INTERNAL_TOPICS,
         topic_authorized_operations=TOPIC_OPERATIONS if with_operations else NOT_ASKED_FOR,
     )
     return topic

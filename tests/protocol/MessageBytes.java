@@ -10,9 +10,9 @@ import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
 
 /**
- * Reads lines "MessageName version json" and prints, for each, the message's bytes in hex as Kafka's own
- * class writes them: "absent" where this release has no such message or version, "refused" where it
- * cannot write the content.
+ * Reads lines "MessageName version json" and prints, for each, the message's bytes in hex as
+ * Kafka's own class writes them: "absent" where this release has no such message or version,
+ * "refused" where it cannot write the content.
  */
 public class MessageBytes {
     public static void main(String[] arguments) throws Exception {
