@@ -34,7 +34,9 @@ VERSIONS = {
     DESCRIBE_CLUSTER: range(0, 2),
 }
 NEWEST = {key: versions[-1] for key, versions in VERSIONS.items()}
+COORDINATOR_LOADING = 14
 UNKNOWN_ID = bytes(range(16))
+QUIET = {"allow_auto_topic_creation": False}
 THEN = 1_700_000_000_000
 
 Case = Callable[[RawClient, int], None]
@@ -48,6 +50,7 @@ def made_topic(client: RawClient, name: str, partitions: int = 1, **configs: obj
     answer = client.exchange(CREATE_TOPICS, 5, {"topics": [body], "timeout_ms": 10000})
     assert answer.topics[0].error_code == 0, answer.topics[0].error_message
     await_leaders(client, topic)
+    await_metadata(client, topic)
     return topic
 
 
@@ -60,6 +63,16 @@ def await_leaders(client: RawClient, topic: str) -> None:
         if client.exchange(LIST_OFFSETS, 4, body).topics[0].partitions[0].error_code == 0:
             return
     raise AssertionError(f"{topic} has no leader")
+
+
+def await_metadata(client: RawClient, topic: str) -> None:
+    """Kafka learns of a topic's leader and tells its clients of it by separate ways."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        answer = client.exchange(METADATA, 4, {"topics": [{"name": topic}], **QUIET})
+        if answer.topics[0].error_code == 0:
+            return
+    raise AssertionError(f"Metadata does not show {topic}")
 
 
 def topic_id(client: RawClient, topic: str) -> bytes:
@@ -121,14 +134,13 @@ def produce_without_acks(client: RawClient, version: int) -> None:
     client.ask(LIST_OFFSETS, 2, replica_id=-1, topics=[{"name": topic, "partitions": parts}])
 
 
-def wrong_batches() -> dict[str, bytes | None]:
+def wrong_batches() -> dict[str, bytes]:
     """What stands in the records field, and why it is wrong (or only odd)."""
     good = Batch().encode()
     three = [Record(b"%d" % place) for place in range(3)]
     gap = [Record(), Record(offset_delta=2)]
     repeated = [Record(), Record(offset_delta=0)]
     return {
-        "null": None,
         "nothing": b"",
         "few bytes": good[:10],
         "no records": good[:60],
@@ -296,7 +308,8 @@ def fetch_wrong(client: RawClient, version: int) -> None:
     for epoch in (0, 1, 5):
         client.answers.append(f"leader epoch {epoch}")
         fetch(client, version, topic, identity, current_leader_epoch=epoch)
-        fetch(client, version, topic, identity, last_fetched_epoch=epoch, fetch_offset=3)
+        if version >= 12:
+            fetch(client, version, topic, identity, last_fetched_epoch=epoch, fetch_offset=3)
     fetch(client, version, topic, identity, topics=[])
     fetch(client, version, topic, identity, topics=[{**known, "partitions": []}])
     several = [{"partition": place, **whole} for place in (1, 0, 9)]
@@ -375,7 +388,7 @@ def metadata_makes_topics(client: RawClient, version: int) -> None:
     """Auto-creation: what the first answer says, and that the topic is there at last."""
     name = f"{client.topic}-automatic"
     client.ask(METADATA, version, topics=[{"name": name}])
-    await_leaders(client, name)
+    await_metadata(client, name)
     client.ask(METADATA, version, topics=[{"name": name}])
 
 
@@ -384,7 +397,7 @@ def create_topics(client: RawClient, version: int) -> None:
         defaults = {"num_partitions": 1, "replication_factor": 1}
         wanted = [{**defaults, **one, "name": client.topic + one["name"]} for one in topics]
         fields = {"timeout_ms": 5000, **more}
-        client.answers.append(f"{topics} {more}")
+        client.answers.append(f"{[one['name'] for one in topics]} {more}")
         client.ask(CREATE_TOPICS, version, topics=wanted, **fields)
 
     here, away = [client.node], [client.node + 7]
@@ -404,11 +417,8 @@ def create_topics(client: RawClient, version: int) -> None:
         "good": [(0, here), (1, here)],
         "gap": [(0, here), (2, here)],
         "twice": [(0, here), (0, here)],
-        "elsewhere": [(0, away)],
-        "nobody": [(0, [])],
         "double": [(0, here * 2)],
         "uneven": [(0, here), (1, here + away)],
-        "negative": [(-1, here)],
     }
     for name, plan in plans.items():
         parts = [{"partition_index": index, "broker_ids": ids} for index, ids in plan]
@@ -421,9 +431,6 @@ def create_topics(client: RawClient, version: int) -> None:
     bad = [{"name": "no blanks", "num_partitions": 1, "replication_factor": 1}]
     client.ask(CREATE_TOPICS, version, topics=bad, timeout_ms=5000)
     client.ask(METADATA, 4, topics=[{"name": f"{client.topic}-only"}], **QUIET)
-
-
-QUIET = {"allow_auto_topic_creation": False}
 
 
 def delete_topics(client: RawClient, version: int) -> None:
@@ -455,6 +462,10 @@ def init_producer_id(client: RawClient, version: int) -> None:
     def ask(**fields: Any) -> None:
         client.ask(INIT_PRODUCER_ID, version, transaction_timeout_ms=1000, **fields)
 
+    deadline = time.monotonic() + 10
+    first = {"transactional_id": None, "transaction_timeout_ms": 1000}
+    while client.exchange(INIT_PRODUCER_ID, version, first).error_code == COORDINATOR_LOADING:
+        assert time.monotonic() < deadline, "the broker hands out no producer ids"
     ask(transactional_id=None)
     ask(transactional_id="")
     if version >= 3:

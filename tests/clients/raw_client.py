@@ -13,6 +13,8 @@ LEFT_OUT = {"host", "port", "rack", "session_id", "configs", "api_keys", "zk_mig
 TEXTS = {"error_message", "batch_index_error_message", "topic_config_error_message"}
 NODES = {"node_id", "controller_id", "leader_id", "broker_id", "preferred_read_replica"}
 NODE_LISTS = {"replica_nodes", "isr_nodes", "offline_replicas"}
+# Kafka answers Produce in the order of a hash table
+UNORDERED = {"partition_responses": "index", "responses": "name"}
 RECENT_MS = 600_000
 
 
@@ -94,6 +96,8 @@ class RawClient:
             kept = {key: part for key, part in fields.items() if key not in LEFT_OUT}
             return {key: self.comparable(part, key) for key, part in kept.items()}
         if isinstance(value, list):
+            if name in UNORDERED and value and hasattr(value[0], UNORDERED[name]):
+                value = sorted(value, key=lambda one: getattr(one, UNORDERED[name]))
             inner = "node_id" if name in NODE_LISTS else ""
             return [self.comparable(one, inner) for one in value]
         if isinstance(value, int) and not isinstance(value, bool):
