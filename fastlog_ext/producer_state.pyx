@@ -1,7 +1,9 @@
 """Idempotent producers of a partition (KIP-98): validation, memory, expiry, snapshots."""
+import os
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport INT32_MAX, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdint cimport INT32_MAX, uint8_t, uint32_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset, strlen
 from fastlog_ext.batch cimport (
     ATTRIBUTE_CONTROL, ATTRIBUTE_TRANSACTIONAL, BATCH_ATTRIBUTES, BATCH_BASE_SEQUENCE,
@@ -10,13 +12,13 @@ from fastlog_ext.batch cimport (
 from fastlog_ext.crc32c cimport crc32c
 from fastlog_ext.cursor cimport (
     Cursor, cursor_get8, cursor_get16, cursor_get32, cursor_get64, cursor_get_varint,
-    cursor_get_varlong, cursor_init, cursor_skip, cursor_take)
+    cursor_get_varlong, cursor_init, cursor_take)
 from fastlog_ext.endian cimport get16, get32, get64, put16, put32, put64
 from fastlog_ext.files cimport file_size, open_file, read_at, sync_file, write_at
+from fastlog_ext.producer_table cimport (
+    producer_add, producer_close_transaction, producer_open_transaction, producer_remove)
 from fastlog_ext.system cimport (
-    EIO, ENOMEM, O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY, close, last_errno, rename, snprintf)
-
-import os
+    ENOMEM, O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY, close, last_errno, rename, snprintf)
 
 cdef enum:
     ERROR_OUT_OF_ORDER_SEQUENCE = 45
@@ -28,173 +30,7 @@ cdef enum:
     SNAPSHOT_HEADER = 10            # version int16, crc uint32, count int32
     SNAPSHOT_CHECKED_FROM = 6       # what the CRC covers: from the count on
     SNAPSHOT_ENTRY = 46
-    SMALLEST_CAPACITY = 16
     PATH_LIMIT = 4200
-
-
-# --- the table: open addressing over pointers, which stay valid until their entry is removed ---
-
-cdef inline int64_t slot_of(const ProducerTable *table, int64_t producer_id) noexcept nogil:
-    return <int64_t>((<uint64_t>producer_id * <uint64_t>0x9E3779B97F4A7C15) >> 32) & (table.capacity - 1)
-
-
-cdef ProducerEntry *producer_find(ProducerTable *table, int64_t producer_id) noexcept nogil:
-    cdef ProducerEntry **slots = <ProducerEntry **>table.entries
-    cdef int64_t slot
-    if table.count == 0:
-        return NULL
-    slot = slot_of(table, producer_id)
-    while slots[slot] != NULL:
-        if slots[slot].producer_id == producer_id:
-            return slots[slot]
-        slot = (slot + 1) & (table.capacity - 1)
-    return NULL
-
-
-cdef inline void place(ProducerTable *table, ProducerEntry *entry) noexcept nogil:
-    cdef ProducerEntry **slots = <ProducerEntry **>table.entries
-    cdef int64_t slot = slot_of(table, entry.producer_id)
-    while slots[slot] != NULL:
-        slot = (slot + 1) & (table.capacity - 1)
-    slots[slot] = entry
-
-
-cdef int resize(ProducerTable *table, int64_t capacity) noexcept nogil:
-    cdef ProducerEntry *entry
-    cdef void *slots = calloc(capacity, sizeof(ProducerEntry *))
-    if slots == NULL:
-        return ENOMEM
-    free(table.entries)
-    table.entries = slots
-    table.capacity = capacity
-    entry = table.oldest
-    while entry != NULL:
-        place(table, entry)
-        entry = entry.next
-    return 0
-
-
-cdef ProducerEntry *add_entry(ProducerTable *table, int64_t producer_id) noexcept nogil:
-    """An empty entry, or NULL: out of memory."""
-    cdef ProducerEntry *entry
-    if 2 * (table.count + 1) > table.capacity:
-        if resize(table, max(table.capacity * 2, <int64_t>SMALLEST_CAPACITY)) != 0:
-            return NULL
-    entry = <ProducerEntry *>calloc(1, sizeof(ProducerEntry))
-    if entry == NULL:
-        return NULL
-    entry.producer_id = producer_id
-    entry.epoch = NO_EPOCH
-    entry.coordinator_epoch = -1
-    entry.last_timestamp = -1
-    entry.transaction_offset = -1
-    entry.previous = table.newest
-    if table.newest == NULL:
-        table.oldest = entry
-    else:
-        table.newest.next = entry
-    table.newest = entry
-    table.count += 1
-    place(table, entry)
-    return entry
-
-
-cdef void remove_slot(ProducerTable *table, const ProducerEntry *entry) noexcept nogil:
-    """Closes the gap, so that no search stops too early."""
-    cdef ProducerEntry **slots = <ProducerEntry **>table.entries
-    cdef int64_t mask = table.capacity - 1
-    cdef int64_t gap = slot_of(table, entry.producer_id)
-    cdef int64_t slot
-    while slots[gap] != entry:
-        gap = (gap + 1) & mask
-    slot = gap
-    while True:
-        slot = (slot + 1) & mask
-        if slots[slot] == NULL:
-            break
-        if ((slot - slot_of(table, slots[slot].producer_id)) & mask) >= ((slot - gap) & mask):
-            slots[gap] = slots[slot]
-            gap = slot
-    slots[gap] = NULL
-
-
-cdef void remove_entry(ProducerTable *table, ProducerEntry *entry) noexcept nogil:
-    close_transaction(table, entry)
-    remove_slot(table, entry)
-    if entry.previous == NULL:
-        table.oldest = entry.next
-    else:
-        entry.previous.next = entry.next
-    if entry.next == NULL:
-        table.newest = entry.previous
-    else:
-        entry.next.previous = entry.previous
-    table.count -= 1
-    free(entry)
-
-
-cdef int producer_table_init(ProducerTable *table) noexcept nogil:
-    memset(table, 0, sizeof(ProducerTable))     # nothing is allocated before the first producer
-    return 0
-
-
-cdef void producer_table_destroy(ProducerTable *table) noexcept nogil:
-    producer_clear(table)
-    free(table.entries)
-    table.entries = NULL
-    table.capacity = 0
-
-
-cdef void producer_clear(ProducerTable *table) noexcept nogil:
-    cdef ProducerEntry *entry = table.oldest
-    cdef ProducerEntry *following
-    while entry != NULL:
-        following = entry.next
-        free(entry)
-        entry = following
-    table.oldest = table.newest = table.first_open = table.last_open = NULL
-    table.count = 0
-    if table.entries != NULL:
-        memset(table.entries, 0, table.capacity * sizeof(ProducerEntry *))
-
-
-# --- open transactions ---
-
-cdef void open_transaction(ProducerTable *table, ProducerEntry *entry, int64_t offset) noexcept nogil:
-    """Transactions begin in the order of their offsets: the place is at or near the end."""
-    cdef ProducerEntry *before = table.last_open
-    entry.transaction_offset = offset
-    while before != NULL and before.transaction_offset > offset:
-        before = before.previous_open
-    entry.previous_open = before
-    entry.next_open = table.first_open if before == NULL else before.next_open
-    if before == NULL:
-        table.first_open = entry
-    else:
-        before.next_open = entry
-    if entry.next_open == NULL:
-        table.last_open = entry
-    else:
-        entry.next_open.previous_open = entry
-
-
-cdef void close_transaction(ProducerTable *table, ProducerEntry *entry) noexcept nogil:
-    if entry.transaction_offset < 0:
-        return
-    entry.transaction_offset = -1
-    if entry.previous_open == NULL:
-        table.first_open = entry.next_open
-    else:
-        entry.previous_open.next_open = entry.next_open
-    if entry.next_open == NULL:
-        table.last_open = entry.previous_open
-    else:
-        entry.next_open.previous_open = entry.previous_open
-    entry.next_open = entry.previous_open = NULL
-
-
-cdef int64_t producer_first_unstable_offset(ProducerTable *table) noexcept nogil:
-    return -1 if table.first_open == NULL else table.first_open.transaction_offset
 
 
 # --- sequences: int32, from 0 again after 2^31 - 1 ---
@@ -222,12 +58,15 @@ cdef inline ProducerBatch *batch_at(ProducerEntry *entry, int number) noexcept n
 
 
 cdef inline int32_t last_sequence(ProducerEntry *entry) noexcept nogil:
-    return NO_SEQUENCE if entry.batch_count == 0 else batch_at(entry, entry.batch_count - 1).last_sequence
+    if entry.batch_count == 0:
+        return NO_SEQUENCE
+    return batch_at(entry, entry.batch_count - 1).last_sequence
 
 
 # --- the check ---
 
-cdef int find_duplicate(ProducerEntry *entry, const BatchInfo *info, ProducerCheck *check) noexcept nogil:
+cdef int find_duplicate(ProducerEntry *entry, const BatchInfo *info,
+                        ProducerCheck *check) noexcept nogil:
     cdef ProducerBatch *batch
     cdef int32_t last = last_sequence_of(info)
     cdef int number
@@ -257,7 +96,8 @@ cdef int16_t sequence_error(ProducerEntry *entry, const BatchInfo *info) noexcep
     return ERROR_OUT_OF_ORDER_SEQUENCE
 
 
-cdef void producer_check(ProducerTable *table, const BatchInfo *info, ProducerCheck *check) noexcept nogil:
+cdef void producer_check(ProducerTable *table, const BatchInfo *info,
+                         ProducerCheck *check) noexcept nogil:
     cdef ProducerEntry *entry = producer_find(table, info.producer_id)
     check.error = 0
     check.duplicate = 0
@@ -297,7 +137,8 @@ cdef void add_batch(ProducerEntry *entry, int32_t sequence, int64_t last_offset,
     entry.batch_count += 1
 
 
-cdef int read_marker(const uint8_t *batch, int64_t size, int16_t *kind, int32_t *coordinator_epoch) noexcept nogil:
+cdef int read_marker(const uint8_t *batch, int64_t size, int16_t *kind,
+                     int32_t *coordinator_epoch) noexcept nogil:
     """1 and what the batch's first record says (kind: 0 abort, 1 commit); 0: no such record."""
     cdef Cursor cursor
     cdef const uint8_t *key
@@ -335,19 +176,19 @@ cdef int producer_update(ProducerTable *table, const BatchInfo *info, const unsi
             return 0
     entry = producer_find(table, info.producer_id)
     if entry == NULL:
-        entry = add_entry(table, info.producer_id)
+        entry = producer_add(table, info.producer_id)
         if entry == NULL:
             return ENOMEM
     set_epoch(entry, info.producer_epoch)
     entry.last_timestamp = info.max_timestamp
     if control:
         entry.coordinator_epoch = coordinator_epoch
-        close_transaction(table, entry)
+        producer_close_transaction(table, entry)
         return 0
     add_batch(entry, last_sequence_of(info), info.base_offset + info.last_offset_delta,
               info.last_offset_delta, info.max_timestamp)
     if info.attributes & ATTRIBUTE_TRANSACTIONAL and entry.transaction_offset < 0:
-        open_transaction(table, entry, info.base_offset)
+        producer_open_transaction(table, entry, info.base_offset)
     return 0
 
 
@@ -356,13 +197,14 @@ cdef inline int expired(int64_t transaction_offset, int64_t last_timestamp, int6
     return transaction_offset < 0 and now_ms - last_timestamp >= expiration_ms
 
 
-cdef void producer_expire(ProducerTable *table, int64_t now_ms, int64_t expiration_ms) noexcept nogil:
+cdef void producer_expire(ProducerTable *table, int64_t now_ms,
+                          int64_t expiration_ms) noexcept nogil:
     cdef ProducerEntry *entry = table.oldest
     cdef ProducerEntry *following
     while entry != NULL:
         following = entry.next
         if expired(entry.transaction_offset, entry.last_timestamp, now_ms, expiration_ms):
-            remove_entry(table, entry)
+            producer_remove(table, entry)
         entry = following
 
 
@@ -382,6 +224,10 @@ cdef void encode_entry(uint8_t *out, ProducerEntry *entry) noexcept nogil:
     put64(out + 38, entry.transaction_offset)
 
 
+cdef inline uint32_t checksum(const uint8_t *data, int64_t size) noexcept nogil:
+    return crc32c(0, data + SNAPSHOT_CHECKED_FROM, size - SNAPSHOT_CHECKED_FROM)
+
+
 cdef uint8_t *encode_snapshot(ProducerTable *table, int64_t *size) noexcept nogil:
     """malloc'ed; NULL: out of memory."""
     cdef uint8_t *data
@@ -398,7 +244,7 @@ cdef uint8_t *encode_snapshot(ProducerTable *table, int64_t *size) noexcept nogi
         encode_entry(out, entry)
         out += SNAPSHOT_ENTRY
         entry = entry.next
-    put32(data + 2, <int32_t>crc32c(0, data + SNAPSHOT_CHECKED_FROM, size[0] - SNAPSHOT_CHECKED_FROM))
+    put32(data + 2, <int32_t>checksum(data, size[0]))
     return data
 
 
@@ -420,7 +266,8 @@ cdef int write_whole(const char *path, const uint8_t *data, int64_t size) noexce
     return error
 
 
-cdef int producer_write_snapshot(ProducerTable *table, const char *folder, int64_t offset) noexcept nogil:
+cdef int producer_write_snapshot(ProducerTable *table, const char *folder,
+                                 int64_t offset) noexcept nogil:
     cdef char path[PATH_LIMIT]
     cdef int64_t size = 0
     cdef int error
@@ -435,7 +282,8 @@ cdef int producer_write_snapshot(ProducerTable *table, const char *folder, int64
     return error
 
 
-cdef int decode_entry(ProducerTable *table, Cursor *cursor, int64_t now_ms, int64_t expiration_ms) noexcept nogil:
+cdef int decode_entry(ProducerTable *table, Cursor *cursor, int64_t now_ms,
+                      int64_t expiration_ms) noexcept nogil:
     cdef ProducerEntry *entry
     cdef int64_t producer_id = cursor_get64(cursor)
     cdef int16_t epoch = cursor_get16(cursor)
@@ -451,8 +299,8 @@ cdef int decode_entry(ProducerTable *table, Cursor *cursor, int64_t now_ms, int6
         return 0
     entry = producer_find(table, producer_id)
     if entry != NULL:
-        remove_entry(table, entry)      # the last one of an id counts
-    entry = add_entry(table, producer_id)
+        producer_remove(table, entry)      # the last one of an id counts
+    entry = producer_add(table, producer_id)
     if entry == NULL:
         return ENOMEM
     entry.epoch = epoch
@@ -461,7 +309,7 @@ cdef int decode_entry(ProducerTable *table, Cursor *cursor, int64_t now_ms, int6
     if last_offset >= 0:
         add_batch(entry, sequence, last_offset, delta, timestamp)
     if transaction_offset >= 0:
-        open_transaction(table, entry, transaction_offset)
+        producer_open_transaction(table, entry, transaction_offset)
     return 0
 
 
@@ -474,8 +322,7 @@ cdef int decode_snapshot(ProducerTable *table, const uint8_t *data, int64_t size
     cursor_init(&cursor, data, size)
     if cursor_get16(&cursor) != SNAPSHOT_VERSION:
         return -1
-    if size < SNAPSHOT_HEADER or <uint32_t>cursor_get32(&cursor) != crc32c(
-            0, data + SNAPSHOT_CHECKED_FROM, size - SNAPSHOT_CHECKED_FROM):
+    if size < SNAPSHOT_HEADER or <uint32_t>cursor_get32(&cursor) != checksum(data, size):
         return -1
     count = cursor_get32(&cursor)
     if count < 0 or <int64_t>count * SNAPSHOT_ENTRY > size - SNAPSHOT_HEADER:
@@ -504,7 +351,8 @@ cdef int64_t offset_in_name(const char *path) noexcept nogil:
     return offset
 
 
-cdef int producer_load_snapshot(ProducerTable *table, const char *path, int64_t now_ms, int64_t expiration_ms) noexcept nogil:
+cdef int producer_load_snapshot(ProducerTable *table, const char *path, int64_t now_ms,
+                                int64_t expiration_ms) noexcept nogil:
     cdef uint8_t *data
     cdef int64_t size, got
     cdef int error
@@ -583,7 +431,7 @@ cdef class ProducerState:
         return self.table.last_snapshot_offset
 
     def check(self, bytes batch) -> tuple:
-        """(error code, None or (base offset, last offset, timestamp) of the batch that it repeats)."""
+        """(error code, None or (base offset, last offset, timestamp) of the batch it repeats)."""
         cdef BatchInfo info = info_of(batch)
         cdef ProducerCheck check
         producer_check(&self.table, &info, &check)
@@ -605,11 +453,12 @@ cdef class ProducerState:
         producer_clear(&self.table)
 
     def producers(self) -> list:
-        """(id, epoch, last sequence, last timestamp, coordinator epoch, transaction's offset or -1) each."""
+        """(id, epoch, last sequence, last timestamp, coordinator epoch, offset where an open
+        transaction began or -1) each, in the order in which they came."""
         return producer_list(&self.table)
 
     def batches(self, int64_t producer_id) -> list:
-        """(first sequence, last sequence, first offset, last offset, timestamp) each, oldest first."""
+        """(first sequence, last sequence, first offset, last offset, timestamp), oldest first."""
         cdef ProducerEntry *entry = producer_find(&self.table, producer_id)
         cdef ProducerBatch *batch
         cdef list found = []
@@ -617,8 +466,9 @@ cdef class ProducerState:
         if entry != NULL:
             for number in range(entry.batch_count):
                 batch = batch_at(entry, number)
-                found.append((sequence_minus(batch.last_sequence, batch.offset_delta), batch.last_sequence,
-                              batch.last_offset - batch.offset_delta, batch.last_offset, batch.timestamp))
+                found.append((
+                    sequence_minus(batch.last_sequence, batch.offset_delta), batch.last_sequence,
+                    batch.last_offset - batch.offset_delta, batch.last_offset, batch.timestamp))
         return found
 
     def snapshot(self, folder, int64_t offset) -> str:
@@ -633,7 +483,7 @@ cdef class ProducerState:
         return os.path.join(os.fsdecode(path), f"{offset:020d}.snapshot")
 
     def load(self, path, int64_t now_ms=0, int64_t expiration_ms=0x7fffffffffffffff) -> None:
-        """Replaces the content; OSError, or ValueError when the file is malformed or its CRC is wrong."""
+        """Replaces the content. OSError; ValueError: malformed, or the CRC is wrong."""
         cdef bytes name = os.fsencode(path)
         cdef const char *text = name
         cdef int error

@@ -1,0 +1,286 @@
+"""All logs of one folder: opened together, kept by the clock, closed together."""
+
+import asyncio
+import logging
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fastlog_ext.partition_log import Log
+
+from fastlog.logs import partition as names
+from fastlog.logs.deletion import DelayedDeletion
+from fastlog.logs.errors import FolderError, FolderNotUsable, LogsNotOpened, TopicIdMismatch
+from fastlog.logs.files import sync_folder
+from fastlog.logs.folder import LogFolder
+from fastlog.logs.housekeeping import Housekeeping
+from fastlog.logs.loading import Loader
+
+Partition = tuple[str, int]
+EngineSettings = dict[str, int]
+FILE_DELETE_DELAY_MS = 60_000
+THREADS = min(8, 2 * (os.cpu_count() or 1))  # they wait for the disk, or work without the GIL
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How often the work by the clock is done, in milliseconds."""
+
+    recovery_points_ms: int = 60_000
+    log_start_offsets_ms: int = 60_000
+    high_watermarks_ms: int = 5_000
+    rolls_ms: int = 5_000
+    producers_ms: int = 600_000
+
+    @classmethod
+    def of(cls, settings) -> "Intervals":
+        """As the broker's settings say."""
+        return cls(
+            recovery_points_ms=settings["log.flush.offset.checkpoint.interval.ms"],
+            log_start_offsets_ms=settings["log.flush.start.offset.checkpoint.interval.ms"],
+            high_watermarks_ms=settings["replica.high.watermark.checkpoint.interval.ms"],
+        )
+
+
+class LogManager:
+    """Belongs to one event loop; what blocks runs on its own threads.
+
+    Life: `start`, then anything, then `shutdown` or `abort`, once. The folder must be open; it is
+    closed, and its lock given back, by either of the two.
+    """
+
+    def __init__(self, folder: LogFolder, intervals: Intervals | None = None) -> None:
+        self.folder = folder
+        self.intervals = intervals or Intervals()
+        self.was_clean = False
+        self._logs: dict[Partition, Log] = {}
+        self._busy: weakref.WeakValueDictionary[Partition, asyncio.Lock]
+        self._busy = weakref.WeakValueDictionary()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fastlog-logs")
+        self._housekeeping = Housekeeping(folder, self._logs)
+        self._deletion = DelayedDeletion(self._pool)
+        self._timers: list[asyncio.Task] = []
+        self._delete_delays_ms: dict[Partition, int] = {}
+
+    # --- what is there ---
+
+    @property
+    def logs(self) -> Mapping[Partition, Log]:
+        """All open logs, by topic and partition."""
+        return self._logs
+
+    def get(self, topic: str, partition: int) -> Log | None:
+        """The log of a partition, or None."""
+        return self._logs.get((topic, partition))
+
+    # --- start ---
+
+    async def start(
+        self,
+        settings_of: Callable[[str], EngineSettings],
+        topic_ids: Mapping[str, bytes] | None = None,
+    ) -> Mapping[Partition, Log]:
+        """Opens every log in the folder, in parallel, recovering those that were not closed.
+
+        `settings_of(topic)` gives the engine's settings; `topic_ids` those that partition.metadata
+        does not tell. Raises LogsNotOpened, FolderNotUsable; abort is then all that is left to do.
+        """
+        self.was_clean = self.folder.take_clean_marker()
+        loader = Loader(self.folder, self._housekeeping, self.was_clean, settings_of)
+        partitions, leftovers = loader.partitions()
+        for path in leftovers:
+            self._deletion.remove_later(path, FILE_DELETE_DELAY_MS)
+        started = time.monotonic()
+        failures: list[tuple[str, Exception]] = []
+
+        async def open_one(partition: Partition) -> None:
+            try:
+                wanted = (topic_ids or {}).get(partition[0])
+                self._logs[partition] = await self._run(loader.open, partition, wanted)
+                self._delete_delays_ms[partition] = loader.delete_delay_ms(partition[0])
+            except (OSError, ValueError) as error:
+                failures.append((names.folder_name(*partition), error))
+
+        progress = asyncio.create_task(loader.tell_progress(self._logs))
+        try:
+            await asyncio.gather(*(open_one(partition) for partition in partitions))
+        finally:
+            progress.cancel()
+        if failures:
+            raise LogsNotOpened(self.folder.path, sorted(failures, key=lambda item: item[0]))
+        loader.tell_result(self._logs, time.monotonic() - started)
+        self._start_timers()
+        return self._logs
+
+    def _start_timers(self) -> None:
+        keeping, each = self._housekeeping, self.intervals
+        for interval_ms, work in (
+            (each.recovery_points_ms, keeping.checkpoint_recovery_points),
+            (each.log_start_offsets_ms, keeping.checkpoint_log_start_offsets),
+            (each.high_watermarks_ms, keeping.checkpoint_high_watermarks),
+            (each.high_watermarks_ms, keeping.guard),
+            (each.rolls_ms, keeping.roll),
+            (each.producers_ms, keeping.expire_producers),
+        ):
+            self._timers.append(asyncio.create_task(self._repeat(interval_ms, work)))
+
+    async def _repeat(self, interval_ms: int, work: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(max(interval_ms, 1) / 1000)
+            try:
+                await self._run(work)
+            except (OSError, FolderError) as error:
+                logger.error("%s: %s", self.folder.path, error)
+            except Exception:
+                logger.exception("%s: defect in %s", self.folder.path, work.__name__)
+
+    # --- partitions come and go ---
+
+    async def create_partition(
+        self, topic: str, topic_id: bytes, partition: int, settings: EngineSettings
+    ) -> Log:
+        """The log of a new partition, or of one that is there already.
+
+        Raises TopicIdMismatch when the folder holds another topic of that name, FolderNotUsable.
+        """
+        key = topic, partition
+        async with self._lock_of(key):
+            log = self._logs.get(key)
+            if log is None:
+                log = self._logs[key] = await self._run(self._create, key, topic_id, settings)
+            elif log.topic_id != topic_id:
+                raise TopicIdMismatch(
+                    f"{log.path} holds topic {names.encode_topic_id(log.topic_id)},"
+                    f" not {names.encode_topic_id(topic_id)}"
+                )
+            self._note_delay(key, settings)
+            return log
+
+    def _create(self, key: Partition, topic_id: bytes, settings: EngineSettings) -> Log:
+        path = self.folder.path / names.folder_name(*key)
+        try:
+            path.mkdir()
+            names.write_topic_id(path, topic_id)
+            sync_folder(self.folder.path)
+            return Log.open(
+                str(path),
+                topic=key[0],
+                partition=key[1],
+                topic_id=topic_id,
+                settings=settings,
+                clean=True,
+            )
+        except OSError as error:
+            raise FolderNotUsable(path, error) from None
+
+    async def update_settings(self, topic: str, settings: EngineSettings) -> None:
+        """Gives new settings to all logs of a topic."""
+        for key, log in list(self._logs.items()):
+            if key[0] == topic:
+                await self._run(log.update, settings)
+                self._note_delay(key, settings)
+
+    async def remove_partition(self, topic: str, partition: int) -> bool:
+        """Closes a partition's log at once and deletes its files after file.delete.delay.ms.
+
+        Until then they lie in `<topic>-<partition>.<id>-delete`. False: there is no such log.
+        """
+        path = await self._put_aside((topic, partition), "delete")
+        if path is None:
+            return False
+        delay_ms = self._delete_delays_ms.pop((topic, partition), FILE_DELETE_DELAY_MS)
+        self._deletion.remove_later(path, delay_ms)
+        logger.info("%s-%d is closed; its files go in %.0f s", topic, partition, delay_ms / 1000)
+        return True
+
+    async def set_aside(self, topic: str, partition: int) -> bool:
+        """Closes a log that nobody knows of; its files stay, in `<topic>-<partition>.<id>-stray`.
+
+        False: there is no such log.
+        """
+        path = await self._put_aside((topic, partition), "stray")
+        if path is None:
+            return False
+        logger.warning("%s-%d belongs to no topic: set aside as %s", topic, partition, path.name)
+        return True
+
+    async def _put_aside(self, key: Partition, fate: str):
+        async with self._lock_of(key):
+            log = self._logs.pop(key, None)
+            if log is None:
+                return None
+            target = self.folder.path / names.set_aside_name(*key, fate)
+            await self._run(self._close_and_rename, log, target)
+            return target
+
+    def _close_and_rename(self, log: Log, target) -> None:
+        log.remove()
+        try:
+            os.rename(log.path, target)
+            sync_folder(self.folder.path)
+        except OSError as error:
+            raise FolderNotUsable(self.folder.path, error) from None
+
+    def delete_files_later(self, paths: Iterable[str], delay_ms: int) -> None:
+        """For the *.deleted files that a log's truncation leaves; the delay is in milliseconds."""
+        for path in paths:
+            self._deletion.remove_later(path, delay_ms)
+
+    # --- the end ---
+
+    async def shutdown(self) -> bool:
+        """Closes all logs, writes the checkpoints, then the clean marker, then unlocks the folder.
+
+        Returns whether everything was closed in order; if not, the next start recovers.
+        """
+        await self._stop_timers()
+        results = await asyncio.gather(
+            *(self._run(log.close) for log in self._logs.values()), return_exceptions=True
+        )
+        clean = True
+        for (topic, partition), result in zip(self._logs, results, strict=True):
+            if isinstance(result, BaseException):
+                clean = False
+                logger.error("%s-%d was not closed: %s", topic, partition, result)
+        try:
+            await self._run(self._housekeeping.checkpoint_all)
+            if clean:
+                await self._run(self.folder.write_clean_marker)
+        except OSError as error:
+            clean = False
+            logger.error("%s: the clean marker is not written: %s", self.folder.path, error)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._logs.clear()
+        self.folder.close()
+        return clean
+
+    def abort(self) -> None:
+        """Lets go of everything at once. The next start finds no clean marker and recovers."""
+        for timer in self._timers:
+            timer.cancel()
+        self._deletion.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.folder.close()
+
+    async def _stop_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        await asyncio.gather(*self._timers, return_exceptions=True)
+        self._timers.clear()
+        self._deletion.cancel()
+
+    # --- small things ---
+
+    async def _run(self, function, *arguments):
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    def _lock_of(self, key: Partition) -> asyncio.Lock:
+        return self._busy.setdefault(key, asyncio.Lock())
+
+    def _note_delay(self, key: Partition, settings: EngineSettings) -> None:
+        if "file_delete_delay_ms" in settings:
+            self._delete_delays_ms[key] = settings["file_delete_delay_ms"]
