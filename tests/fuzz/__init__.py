@@ -1,0 +1,1 @@
+"""Broken bytes into everything that parses what it does not trust."""
