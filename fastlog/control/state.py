@@ -1,0 +1,82 @@
+"""The topics as the control plane knows them: immutable descriptions in one table."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from fastlog.coordination.znodes import NO_LEADER, LeaderAndIsr
+
+NO_TOPIC_ID = bytes(16)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """Who holds a partition. `leader` is NO_LEADER while there is none."""
+
+    leader: int
+    leader_epoch: int
+    isr: tuple[int, ...]
+    replicas: tuple[int, ...]
+    partition_epoch: int = 0  # the state node's version
+
+    @classmethod
+    def of(cls, state: LeaderAndIsr, replicas: tuple[int, ...], version: int) -> "PartitionState":
+        return cls(state.leader, state.leader_epoch, state.isr, replicas, version)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDescription:
+    """One topic; `partitions` has every number from 0 on. `topic_id` is zeros where it has none."""
+
+    name: str
+    topic_id: bytes
+    partitions: Mapping[int, PartitionState]
+    configs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def partition_count(self) -> int:
+        return len(self.partitions)
+
+    @property
+    def replication_factor(self) -> int:
+        return len(self.partitions[0].replicas)
+
+
+class TopicTable(Mapping[str, TopicDescription]):
+    """By name, and by id."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, TopicDescription] = {}
+        self._by_id: dict[bytes, TopicDescription] = {}
+
+    def __getitem__(self, name: str) -> TopicDescription:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def names(self) -> list[str]:
+        return list(self._by_name)
+
+    def by_id(self, topic_id: bytes) -> TopicDescription | None:
+        return self._by_id.get(bytes(topic_id))
+
+    def put(self, topic: TopicDescription) -> None:
+        self.remove(topic.name)
+        self._by_name[topic.name] = topic
+        if topic.topic_id != NO_TOPIC_ID:
+            self._by_id[topic.topic_id] = topic
+
+    def remove(self, name: str) -> None:
+        topic = self._by_name.pop(name, None)
+        if topic is not None:
+            self._by_id.pop(topic.topic_id, None)
+
+    def clear(self) -> None:
+        self._by_name.clear()
+        self._by_id.clear()
+
+
+__all__ = ["NO_LEADER", "NO_TOPIC_ID", "PartitionState", "TopicDescription", "TopicTable"]
