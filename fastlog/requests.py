@@ -6,6 +6,7 @@ The data plane keeps each connection's order and waits for the answer before it 
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 
 log = logging.getLogger("fastlog.requests")
@@ -33,11 +34,20 @@ class RequestPump:
         asyncio.get_running_loop().add_reader(self.data_plane.request_fd, self.take)
 
     def take(self) -> None:
-        """Starts a task for each request that waits."""
-        for request in self.data_plane.take_requests(TAKEN_A_TURN):
+        """Starts a task for each request that waits, and logs what the data plane noticed."""
+        try:
+            os.eventfd_read(self.data_plane.request_fd)
+        except BlockingIOError:
+            pass  # taken by the turn before
+        requests = self.data_plane.take_requests(TAKEN_A_TURN)
+        for request in requests:
             task = asyncio.create_task(self.answer(request))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+        if len(requests) == TAKEN_A_TURN:
+            os.eventfd_write(self.data_plane.request_fd, 1)  # there may be more: another turn
+        for kind, text in self.data_plane.take_events():
+            log.warning("%s: %s", kind.replace("_", " "), text)
 
     async def answer(self, request) -> None:
         """Answers one request, or closes its connection."""

@@ -1,0 +1,232 @@
+"""The composition root: what a broker starts, in which order, and how it stops.
+
+Order of the start: the folder's lock, the listeners' ports (so that a port in use is told before a
+long recovery), coordination, the logs, the partition table, and only then the reactors. The stop goes
+the other way: reactors first, so that nothing is appended to a log that closes.
+"""
+
+import asyncio
+import logging
+import os
+import sqlite3
+import time
+from dataclasses import replace
+
+from fastlog.config import Settings, TopicSettings
+from fastlog.config.listeners import Listener
+from fastlog.control import cluster
+from fastlog.control.state import NO_TOPIC_ID, TopicDescription
+from fastlog.control.topics import Control
+from fastlog.coordination import znodes
+from fastlog.coordination.interface import CoordinationError
+from fastlog.coordination.local import LocalStore
+from fastlog.facade import Facade
+from fastlog.logs.errors import FolderError
+from fastlog.logs.folder import CLEAN_MARKER, Identity, LogFolder
+from fastlog.logs.manager import Intervals, LogManager
+from fastlog.requests import RequestPump
+from fastlog_ext.reactor import DataPlane
+from fastlog_ext.topics import Topics
+
+log = logging.getLogger("fastlog.broker")
+
+
+class StartError(Exception):
+    """Why the broker cannot start, in one line."""
+
+
+class Broker:
+    """One broker in this process. `start` once, then `stop`; both on one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.data_folder = os.path.abspath(settings.log_dir)
+        self.endpoints: list[tuple[str, int]] = []
+        self.stopped_clean = False
+        self.table = Topics()
+        self.folder: LogFolder | None = None
+        self.plane: DataPlane | None = None
+        self.coordination = None
+        self.cluster_id = ""
+        self.broker_id = -1
+        self.deleted_before: list[str] = []
+        self.control: Control | None = None
+        self.logs: LogManager | None = None
+        self.pump: RequestPump | None = None
+
+    # --- start ---
+
+    async def start(self) -> None:
+        """Returns when requests are answered. Raises StartError; `stop` then tidies up."""
+        started = time.monotonic()
+        for notice in self.settings.notices:
+            log.warning("%s", notice)
+        try:
+            self.folder = LogFolder.open(self.data_folder)
+            self.bind()
+            await self.join_cluster()
+            await self.open_logs()
+        except (FolderError, cluster.ClusterError) as error:
+            raise StartError(str(error)) from None
+        except (CoordinationError, sqlite3.Error) as error:
+            raise StartError(f"{self.data_folder}: coordination: {error}") from error
+        self.serve()
+        shown = ", ".join(f"{host}:{port}" for host, port in self.endpoints)
+        log.info(
+            "broker %d of cluster %s listens on %s; %d logs in %s; ready after %.0f ms",
+            self.broker_id,
+            self.cluster_id,
+            shown,
+            len(self.logs.logs),
+            self.data_folder,
+            1000 * (time.monotonic() - started),
+        )
+
+    def bind(self) -> None:
+        """Opens the data plane and binds its listeners; nothing is accepted yet."""
+        self.plane = DataPlane(
+            self.table,
+            reactors=self.settings.reactors,
+            max_request_bytes=self.settings["socket.request.max.bytes"],
+            max_fetch_bytes=self.settings["fetch.max.bytes"],
+        )
+        for listener in self.settings.listeners:
+            try:
+                bound = self.plane.listen(listener.host, listener.port, listener.name)
+            except OSError as error:
+                raise StartError(f"cannot listen on {listener}: {error.strerror}") from None
+            self.endpoints.append(bound)
+
+    async def join_cluster(self) -> None:
+        """Coordination, the broker's identity and place, and the topics that there are."""
+        identity = self.folder.identity()
+        self.coordination = LocalStore(self.folder.path).session()
+        await self.coordination.connect()
+        await cluster.prepare(self.coordination)
+        proposed = identity.cluster_id if identity else None
+        self.cluster_id = await cluster.cluster_id(self.coordination, proposed)
+        self.broker_id = await self.choose_id(identity)
+        self.folder.claim(self.cluster_id, self.broker_id)
+        registration = cluster.registration(self.advertised(), self.settings["broker.rack"])
+        await cluster.register(self.coordination, self.broker_id, registration)
+        self.control = Control(self.coordination, self.settings, self.broker_id)
+        # A deletion that the last process began is completed when the logs are open.
+        self.control.on_deleted.append(self.note_deleted)
+        await self.control.start(clean=(self.folder.path / CLEAN_MARKER).exists())
+
+    async def note_deleted(self, topic: TopicDescription) -> None:
+        """Remembers a deletion that is carried out before the logs are open."""
+        self.deleted_before.append(topic.name)
+
+    async def choose_id(self, identity: Identity | None) -> int:
+        """The configured id, else the one in meta.properties, else a generated one."""
+        if self.settings.broker_id >= 0:
+            return self.settings.broker_id
+        if identity is not None and identity.broker_id is not None:
+            return identity.broker_id
+        return await cluster.generate_broker_id(
+            self.coordination, self.settings["reserved.broker.max.id"]
+        )
+
+    def advertised(self) -> list[Listener]:
+        """The addresses that coordination keeps: as advertised, with the ports that are bound."""
+        ports = dict(
+            zip((one.name for one in self.settings.listeners), self.endpoints, strict=True)
+        )
+        return [
+            replace(one, port=one.port or ports[one.name][1])
+            for one in self.settings.advertised_listeners
+        ]
+
+    async def open_logs(self) -> None:
+        """Opens every log, creates those of topics that have none yet, and leads them all."""
+        self.logs = LogManager(self.folder, Intervals.of(self.settings))
+        topics = self.control.topics
+        await self.logs.start(
+            self.engine_settings, {name: topic.topic_id for name, topic in topics.items()}
+        )
+        self.control.on_deleted[:] = [self.close_topic]
+        self.control.on_created.append(self.open_topic)
+        for topic in list(topics.values()):
+            await self.open_topic(topic)
+        await self.adopt_logs()
+
+    async def adopt_logs(self) -> None:
+        """Takes in logs that no topic claims: those of a folder that Kafka wrote, or copied here."""
+        unclaimed: dict[str, set[int]] = {}
+        for name, number in self.logs.logs:
+            if name not in self.control.topics:
+                unclaimed.setdefault(name, set()).add(number)
+        for name, numbers in sorted(unclaimed.items()):
+            if name in self.deleted_before:
+                for number in numbers:
+                    await self.logs.remove_partition(name, number)
+                continue
+            logs = [self.logs.get(name, number) for number in range(max(numbers) + 1)]
+            ids = {found.topic_id for found in logs if found is not None} - {NO_TOPIC_ID}
+            topic_id = ids.pop() if len(ids) == 1 else znodes.random_uuid()
+            epochs = {n: -1 if found is None else found.leader_epoch for n, found in enumerate(logs)}
+            await self.control.adopt_topic(name, topic_id, epochs)
+            log.info("topic %s, whose %d logs were in the folder, is adopted", name, len(numbers))
+
+    def engine_settings(self, topic: str) -> dict[str, int]:
+        """What the engine is to do with a topic's logs."""
+        known = self.control.topics.get(topic)
+        return TopicSettings(self.settings, known.configs if known else {}).engine()
+
+    async def open_topic(self, topic: TopicDescription) -> None:
+        """Opens the topic's logs here, leads them, and lets the data plane see them."""
+        settings = TopicSettings(self.settings, topic.configs).engine()
+        logs = {}
+        for number, state in topic.partitions.items():
+            if self.broker_id not in state.replicas:
+                continue
+            opened = await self.logs.create_partition(
+                topic.name, topic.topic_id, number, settings
+            )
+            if state.leader == self.broker_id:
+                await asyncio.to_thread(opened.become_leader, state.leader_epoch)
+            logs[number] = opened
+        self.table.publish(topic.name, topic.topic_id, logs, len(topic.partitions))
+
+    async def close_topic(self, topic: TopicDescription) -> None:
+        """Takes the topic away from the data plane, then removes its logs."""
+        self.table.remove(topic.name)
+        for number in topic.partitions:
+            await self.logs.remove_partition(topic.name, number)
+
+    def serve(self) -> None:
+        """Starts the threads that answer."""
+        facade = Facade(self)
+        self.pump = RequestPump(self.plane, facade.dispatch)
+        self.pump.start()
+        self.plane.start()
+
+    # --- stop ---
+
+    async def stop(self) -> None:
+        """Drains, closes the logs in order and writes the clean marker. Idempotent."""
+        drain_seconds = self.settings["fastlog.drain.timeout.ms"] / 1000
+        joined = True
+        if self.plane is not None:
+            # The loop goes on answering what the reactors drain.
+            joined = await asyncio.to_thread(self.plane.stop, drain_seconds)
+        if self.pump is not None:
+            await self.pump.stop(drain_seconds)
+        if self.logs is not None:
+            self.stopped_clean = await self.close_logs(joined)
+        elif self.folder is not None:
+            self.folder.close()
+        if self.coordination is not None:
+            await self.coordination.close()
+        self.plane = self.pump = self.logs = self.folder = self.coordination = None
+
+    async def close_logs(self, joined: bool) -> bool:
+        """Closes the logs; not in order while a reactor may still write to them."""
+        if not joined:
+            log.error("a reactor did not stop in time; the next start recovers the logs")
+            self.logs.abort()
+            return False
+        clean = await self.logs.shutdown()
+        log.info("stopped%s", "" if clean else "; the next start recovers the logs")
+        return clean

@@ -1,0 +1,89 @@
+"""What the request handlers see of the broker: `fastlog.api.context.Context`, implemented."""
+
+import asyncio
+import functools
+
+from fastlog.api import registry
+from fastlog.api.context import BrokerAddress
+from fastlog.control.producer_ids import ProducerIds
+
+
+class TopicsView:
+    """The topics that this broker knows of, for the handlers."""
+
+    def __init__(self, control) -> None:
+        self.control = control
+
+    def get(self, name: str):
+        """The topic's description, or None."""
+        return self.control.topics.get(name)
+
+    def by_id(self, topic_id: bytes):
+        """The topic's description, or None."""
+        return self.control.by_id(topic_id)
+
+    def names(self):
+        """All names."""
+        return list(self.control.topics)
+
+
+class Facade:
+    """One broker, as the handlers ask it."""
+
+    def __init__(self, broker) -> None:
+        self.broker = broker
+        self.settings = broker.settings
+        self.topics = TopicsView(broker.control)
+        self.node_id = broker.broker_id
+        self.cluster_id = broker.cluster_id
+        self.producer_ids = ProducerIds(broker.coordination, self.node_id)
+
+    async def dispatch(self, request) -> bytes | None:
+        """The response to one request, or None to close its connection."""
+        return await registry.dispatch(self, request)
+
+    def controller_id(self) -> int:
+        """This broker: it stands alone."""
+        return self.node_id
+
+    def brokers(self, listener: str, local: tuple[str, int]) -> list[BrokerAddress]:
+        """This broker, at the address that is advertised on the listener.
+
+        Where nothing is advertised, a client is told the address that it dialled, so that containers
+        and forwarded ports work without a setting.
+        """
+        if self.settings["advertised.listeners"]:
+            for one in self.settings.advertised_listeners:
+                if one.name == listener:
+                    return [BrokerAddress(self.node_id, one.host, one.port)]
+        return [BrokerAddress(self.node_id, local[0], local[1])]
+
+    async def create_topic(
+        self, name, partitions, replication_factor, assignments, configs, validate_only
+    ):
+        """Creates a topic and opens its logs. Raises KafkaError."""
+        return await self.broker.control.create_topic(
+            name,
+            partitions=partitions,
+            replication_factor=replication_factor,
+            assignments=assignments,
+            configs=configs,
+            validate_only=validate_only,
+        )
+
+    async def delete_topic(self, name: str) -> None:
+        """Deletes a topic and its logs. Raises KafkaError."""
+        await self.broker.control.delete_topic(name)
+
+    def log(self, topic: str, partition: int):
+        """The partition's log here, or None."""
+        return self.broker.logs.get(topic, partition)
+
+    async def next_producer_id(self) -> tuple[int, int]:
+        """A producer id that nobody else has, with its first epoch."""
+        return await self.producer_ids.next(), 0
+
+    async def run_blocking(self, function, *arguments):
+        """Runs what may wait for the disk, away from the event loop."""
+        call = functools.partial(function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(None, call)
