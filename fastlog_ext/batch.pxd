@@ -1,33 +1,6 @@
 # Record batch v2 (magic 2): the unit that is validated, stamped, stored and served.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
-from fastlog_ext.endian cimport get16, get32, get64
-
-cdef enum:
-    BATCH_BASE_OFFSET = 0
-    BATCH_LENGTH = 8                # of what follows this field
-    BATCH_LEADER_EPOCH = 12
-    BATCH_MAGIC = 16
-    BATCH_CRC = 17                  # CRC-32C of everything from BATCH_ATTRIBUTES to the end
-    BATCH_ATTRIBUTES = 21
-    BATCH_LAST_OFFSET_DELTA = 23
-    BATCH_FIRST_TIMESTAMP = 27
-    BATCH_MAX_TIMESTAMP = 35
-    BATCH_PRODUCER_ID = 43
-    BATCH_PRODUCER_EPOCH = 51
-    BATCH_BASE_SEQUENCE = 53
-    BATCH_RECORD_COUNT = 57
-    BATCH_HEADER_SIZE = 61
-    BATCH_SIZE_PREFIX = 12          # base offset and length: size = BATCH_SIZE_PREFIX + length
-
-cdef enum:
-    ATTRIBUTE_CODEC_MASK = 0x07
-    ATTRIBUTE_LOG_APPEND_TIME = 0x08
-    ATTRIBUTE_TRANSACTIONAL = 0x10
-    ATTRIBUTE_CONTROL = 0x20
-    ATTRIBUTE_DELETE_HORIZON = 0x40
-
-cdef enum:
-    BATCH_DECODED_MAX = 1 << 30     # a batch whose records expand beyond this is refused
+from fastlog_ext.batch_format cimport *     # offered to those who cimport this
 
 cdef struct BatchInfo:
     int64_t base_offset
@@ -58,22 +31,6 @@ cdef struct BatchVerdict:
     int16_t error                   # Kafka's error code, 0 = accepted
     int32_t record_index            # the first offending record, or -1: the whole batch
     const char *message             # static text, or NULL
-
-# The caller holds BATCH_HEADER_SIZE bytes. Nothing is checked.
-cdef inline void batch_read_header(const uint8_t *data, BatchInfo *info) noexcept nogil:
-    info.base_offset = get64(data + BATCH_BASE_OFFSET)
-    info.size = <int32_t>(BATCH_SIZE_PREFIX + <uint32_t>get32(data + BATCH_LENGTH))
-    info.leader_epoch = get32(data + BATCH_LEADER_EPOCH)
-    info.crc = <uint32_t>get32(data + BATCH_CRC)
-    info.attributes = get16(data + BATCH_ATTRIBUTES)
-    info.magic = <int8_t>data[BATCH_MAGIC]
-    info.last_offset_delta = get32(data + BATCH_LAST_OFFSET_DELTA)
-    info.first_timestamp = get64(data + BATCH_FIRST_TIMESTAMP)
-    info.max_timestamp = get64(data + BATCH_MAX_TIMESTAMP)
-    info.producer_id = get64(data + BATCH_PRODUCER_ID)
-    info.producer_epoch = get16(data + BATCH_PRODUCER_EPOCH)
-    info.base_sequence = get32(data + BATCH_BASE_SEQUENCE)
-    info.record_count = get32(data + BATCH_RECORD_COUNT)
 
 # Reads the header of the batch at the head of `data`. Bounds only: 0, or CORRUPT_MESSAGE (2) when
 # fewer than 61 bytes, a length below 49, or a length beyond `size`.

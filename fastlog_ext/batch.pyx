@@ -39,6 +39,22 @@ cdef enum:
 # ---- the header
 
 
+cdef inline void read_header(const uint8_t *data, BatchInfo *info) noexcept nogil:
+    info.base_offset = get64(data + BATCH_BASE_OFFSET)
+    info.size = <int32_t>(BATCH_SIZE_PREFIX + <uint32_t>get32(data + BATCH_LENGTH))
+    info.leader_epoch = get32(data + BATCH_LEADER_EPOCH)
+    info.crc = <uint32_t>get32(data + BATCH_CRC)
+    info.attributes = get16(data + BATCH_ATTRIBUTES)
+    info.magic = <int8_t>data[BATCH_MAGIC]
+    info.last_offset_delta = get32(data + BATCH_LAST_OFFSET_DELTA)
+    info.first_timestamp = get64(data + BATCH_FIRST_TIMESTAMP)
+    info.max_timestamp = get64(data + BATCH_MAX_TIMESTAMP)
+    info.producer_id = get64(data + BATCH_PRODUCER_ID)
+    info.producer_epoch = get16(data + BATCH_PRODUCER_EPOCH)
+    info.base_sequence = get32(data + BATCH_BASE_SEQUENCE)
+    info.record_count = get32(data + BATCH_RECORD_COUNT)
+
+
 cdef int batch_parse(const uint8_t *data, int64_t size, BatchInfo *info) noexcept nogil:
     cdef int64_t length
     if size < BATCH_HEADER_SIZE:
@@ -47,7 +63,7 @@ cdef int batch_parse(const uint8_t *data, int64_t size, BatchInfo *info) noexcep
     if length < BATCH_HEADER_SIZE - BATCH_SIZE_PREFIX or length > size - BATCH_SIZE_PREFIX \
             or length > 0x7fffffff - BATCH_SIZE_PREFIX:
         return CORRUPT_MESSAGE
-    batch_read_header(data, info)
+    read_header(data, info)
     return 0
 
 
@@ -392,7 +408,7 @@ cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *p
     verdict.message = NULL
     if not check_frame(data, size, policy, verdict):
         return
-    batch_read_header(data, info)
+    read_header(data, info)
     if not batch_crc_ok(data, info):
         refuse(verdict, CORRUPT_MESSAGE, b"The batch's checksum does not match")
         return

@@ -8,19 +8,19 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from fastlog_ext.batch cimport (
+from fastlog_ext.batch_format cimport (
     ATTRIBUTE_CODEC_MASK, ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, ATTRIBUTE_TRANSACTIONAL,
     BATCH_ATTRIBUTES, BATCH_BASE_OFFSET, BATCH_BASE_SEQUENCE, BATCH_CRC, BATCH_DECODED_MAX,
     BATCH_FIRST_TIMESTAMP, BATCH_HEADER_SIZE, BATCH_LAST_OFFSET_DELTA, BATCH_LEADER_EPOCH,
     BATCH_LENGTH, BATCH_MAGIC, BATCH_MAX_TIMESTAMP, BATCH_PRODUCER_EPOCH, BATCH_PRODUCER_ID,
-    BATCH_RECORD_COUNT, BATCH_SIZE_PREFIX, BatchInfo, batch_read_header)
+    BATCH_RECORD_COUNT, BATCH_SIZE_PREFIX)
 from fastlog_ext.codecs cimport (
     CODEC_COUNT, CODEC_NONE, COMPRESSION_DEFAULT_LEVEL, codec_bound, codec_compress)
 from fastlog_ext.crc32c cimport crc32c
 from fastlog_ext.cursor cimport (
     Cursor, cursor_get8, cursor_get_varint, cursor_get_varlong, cursor_init, cursor_left,
     cursor_take)
-from fastlog_ext.endian cimport put16, put32, put64
+from fastlog_ext.endian cimport get16, get32, get64, put16, put32, put64
 from fastlog_ext.varint cimport varint_put, varint_size
 
 from fastlog_ext.codecs import decompress
@@ -40,6 +40,30 @@ class CorruptBatch(ValueError):
     """The bytes are not a batch, or its records do not decode."""
 
 
+# What of the header the records of a batch need, or give.
+cdef struct Frame:
+    int64_t base_offset
+    int64_t size
+    int16_t attributes
+    int32_t last_offset_delta
+    int64_t first_timestamp
+    int64_t max_timestamp
+    int32_t record_count
+
+
+cdef int read_frame(const uint8_t *data, int64_t size, Frame *frame) except -1:
+    if size >= BATCH_HEADER_SIZE:
+        frame.base_offset = get64(data + BATCH_BASE_OFFSET)
+        frame.size = BATCH_SIZE_PREFIX + <int64_t>get32(data + BATCH_LENGTH)
+        frame.attributes = get16(data + BATCH_ATTRIBUTES)
+        frame.first_timestamp = get64(data + BATCH_FIRST_TIMESTAMP)
+        frame.max_timestamp = get64(data + BATCH_MAX_TIMESTAMP)
+        frame.record_count = get32(data + BATCH_RECORD_COUNT)
+        if BATCH_HEADER_SIZE <= frame.size <= size and data[BATCH_MAGIC] == MAGIC_CURRENT:
+            return 0
+    raise CorruptBatch("not a whole record batch")
+
+
 cdef bytes take_bytes(Cursor *c, int32_t size):
     cdef const uint8_t *taken
     if size < 0:
@@ -50,7 +74,7 @@ cdef bytes take_bytes(Cursor *c, int32_t size):
     return PyBytes_FromStringAndSize(<const char *>taken, size)
 
 
-cdef object take_record(Cursor *c, const BatchInfo *info):
+cdef object take_record(Cursor *c, const Frame *frame):
     cdef int32_t length = cursor_get_varint(c)
     cdef const uint8_t *stop
     cdef int64_t timestamp
@@ -60,10 +84,10 @@ cdef object take_record(Cursor *c, const BatchInfo *info):
         raise CorruptBatch("a record ends early")
     stop = c.at + length
     cursor_get8(c)
-    timestamp = <int64_t>(<uint64_t>info.first_timestamp + <uint64_t>cursor_get_varlong(c))
-    if info.attributes & ATTRIBUTE_LOG_APPEND_TIME:
-        timestamp = info.max_timestamp
-    offset = <int64_t>(<uint64_t>info.base_offset + <uint64_t>cursor_get_varint(c))
+    timestamp = <int64_t>(<uint64_t>frame.first_timestamp + <uint64_t>cursor_get_varlong(c))
+    if frame.attributes & ATTRIBUTE_LOG_APPEND_TIME:
+        timestamp = frame.max_timestamp
+    offset = <int64_t>(<uint64_t>frame.base_offset + <uint64_t>cursor_get_varint(c))
     key = take_bytes(c, cursor_get_varint(c))
     value = take_bytes(c, cursor_get_varint(c))
     count = cursor_get_varint(c)
@@ -85,31 +109,27 @@ def records(data, int64_t limit=BATCH_DECODED_MAX) -> list:
     Header keys are text (invalid UTF-8 is replaced). The checksum is not looked at. CorruptBatch.
     """
     cdef Py_buffer view
-    cdef BatchInfo info
+    cdef Frame frame
     cdef Cursor cursor
     cdef int32_t i
     cdef int codec
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        if view.len >= BATCH_HEADER_SIZE:
-            batch_read_header(<const uint8_t *>view.buf, &info)
-        if (view.len < BATCH_HEADER_SIZE or info.size < BATCH_HEADER_SIZE or info.size > view.len
-                or info.magic != MAGIC_CURRENT):
-            raise CorruptBatch("not a whole record batch")
-        codec = info.attributes & ATTRIBUTE_CODEC_MASK
+        read_frame(<const uint8_t *>view.buf, view.len, &frame)
+        codec = frame.attributes & ATTRIBUTE_CODEC_MASK
         body = None
         if codec == CODEC_NONE:
             cursor_init(&cursor, <const uint8_t *>view.buf + BATCH_HEADER_SIZE,
-                        info.size - BATCH_HEADER_SIZE)
+                        frame.size - BATCH_HEADER_SIZE)
         else:
             try:
-                body = decompress(codec, memoryview(data)[BATCH_HEADER_SIZE:info.size], limit)
+                body = decompress(codec, memoryview(data)[BATCH_HEADER_SIZE:frame.size], limit)
             except ValueError as error:
                 raise CorruptBatch(str(error)) from None
             cursor_init(&cursor, <const uint8_t *>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
         result = []
-        for i in range(info.record_count):
-            result.append(take_record(&cursor, &info))
+        for i in range(frame.record_count):
+            result.append(take_record(&cursor, &frame))
         if cursor_left(&cursor) != 0:
             raise CorruptBatch("bytes are left behind the last record")
         return result
@@ -199,55 +219,51 @@ cdef int output_record(Output *out, int64_t timestamp_delta, int64_t offset_delt
     return 0
 
 
-# Fills the info's timestamps, count and last delta from what it writes.
-cdef int output_records(Output *out, items, BatchInfo *info) except -1:
+# Fills the frame's timestamps, count and last delta from what it writes.
+cdef int output_records(Output *out, items, Frame *frame) except -1:
     cdef int64_t delta, timestamp
     cdef int64_t size
-    info.record_count = 0
-    info.last_offset_delta = -1
+    frame.record_count = 0
+    frame.last_offset_delta = -1
     for item in items:
         size = len(item)
-        delta = <int64_t>info.last_offset_delta + 1
+        delta = <int64_t>frame.last_offset_delta + 1
         headers = ()
         if size == 5:
             offset, when, key, value, headers = item
-            delta = offset - info.base_offset
+            delta = offset - frame.base_offset
         elif size == 4:
             when, key, value, headers = item
         else:
             when, key, value = item
-        if delta <= info.last_offset_delta or delta > 0x7fffffff:
+        if delta <= frame.last_offset_delta or delta > 0x7fffffff:
             raise ValueError("offsets must ascend from the base offset")
         timestamp = when
-        if info.record_count == 0:
-            info.first_timestamp = timestamp
-            info.max_timestamp = timestamp
-        elif timestamp > info.max_timestamp:
-            info.max_timestamp = timestamp
-        timestamp = <int64_t>(<uint64_t>timestamp - <uint64_t>info.first_timestamp)
+        if frame.record_count == 0:
+            frame.first_timestamp = timestamp
+            frame.max_timestamp = timestamp
+        elif timestamp > frame.max_timestamp:
+            frame.max_timestamp = timestamp
+        timestamp = <int64_t>(<uint64_t>timestamp - <uint64_t>frame.first_timestamp)
         output_record(out, timestamp, delta, as_bytes(key), as_bytes(value), headers)
-        info.last_offset_delta = <int32_t>delta
-        info.record_count += 1
+        frame.last_offset_delta = <int32_t>delta
+        frame.record_count += 1
     return 0
 
 
-cdef void write_header(uint8_t *at, const BatchInfo *info) noexcept nogil:
-    put64(at + BATCH_BASE_OFFSET, info.base_offset)
-    put32(at + BATCH_LENGTH, info.size - BATCH_SIZE_PREFIX)
-    put32(at + BATCH_LEADER_EPOCH, info.leader_epoch)
+# All but the producer, the leader epoch and the checksum.
+cdef void write_frame(uint8_t *at, const Frame *frame) noexcept nogil:
+    put64(at + BATCH_BASE_OFFSET, frame.base_offset)
+    put32(at + BATCH_LENGTH, <int32_t>(frame.size - BATCH_SIZE_PREFIX))
     at[BATCH_MAGIC] = MAGIC_CURRENT
-    put16(at + BATCH_ATTRIBUTES, info.attributes)
-    put32(at + BATCH_LAST_OFFSET_DELTA, info.last_offset_delta)
-    put64(at + BATCH_FIRST_TIMESTAMP, info.first_timestamp)
-    put64(at + BATCH_MAX_TIMESTAMP, info.max_timestamp)
-    put64(at + BATCH_PRODUCER_ID, info.producer_id)
-    put16(at + BATCH_PRODUCER_EPOCH, info.producer_epoch)
-    put32(at + BATCH_BASE_SEQUENCE, info.base_sequence)
-    put32(at + BATCH_RECORD_COUNT, info.record_count)
-    put32(at + BATCH_CRC, <int32_t>crc32c(0, at + BATCH_ATTRIBUTES, info.size - BATCH_ATTRIBUTES))
+    put16(at + BATCH_ATTRIBUTES, frame.attributes)
+    put32(at + BATCH_LAST_OFFSET_DELTA, frame.last_offset_delta)
+    put64(at + BATCH_FIRST_TIMESTAMP, frame.first_timestamp)
+    put64(at + BATCH_MAX_TIMESTAMP, frame.max_timestamp)
+    put32(at + BATCH_RECORD_COUNT, frame.record_count)
 
 
-cdef bytes finish(Output *out, BatchInfo *info, int codec, int level):
+cdef bytes finish(Output *out, Frame *frame, int codec, int level):
     cdef int64_t room = codec_bound(codec, out.size)
     cdef int64_t body
     cdef bytes result
@@ -266,12 +282,12 @@ cdef bytes finish(Output *out, BatchInfo *info, int codec, int level):
             raise ValueError("the codec refused this input or level")
     else:
         body = out.size
-    info.size = <int32_t>(BATCH_HEADER_SIZE + body)
-    result = PyBytes_FromStringAndSize(NULL, info.size)
+    frame.size = <int32_t>(BATCH_HEADER_SIZE + body)
+    result = PyBytes_FromStringAndSize(NULL, frame.size)
     at = <uint8_t *>PyBytes_AS_STRING(result)
     memcpy(at + BATCH_HEADER_SIZE, packed if packed != NULL else out.data, <size_t>body)
     free(packed)
-    write_header(at, info)
+    write_frame(at, frame)
     return result
 
 
@@ -286,27 +302,32 @@ def build(records, *, int codec=0, int64_t base_offset=0, int64_t producer_id=-1
     are taken from the records unless given. ValueError: offsets that do not ascend, 2 GiB or more.
     """
     cdef Output out
-    cdef BatchInfo info
+    cdef Frame frame
+    cdef bytes result
+    cdef uint8_t *at
     if not 0 <= codec < CODEC_COUNT:
         raise ValueError(f"unknown codec {codec}")
-    memset(&info, 0, sizeof(info))
+    memset(&frame, 0, sizeof(frame))
     memset(&out, 0, sizeof(out))
-    info.base_offset = base_offset
-    info.leader_epoch = leader_epoch
-    info.attributes = <int16_t>(
+    frame.base_offset = base_offset
+    frame.attributes = <int16_t>(
         codec | (ATTRIBUTE_LOG_APPEND_TIME if timestamp_type else 0)
         | (ATTRIBUTE_TRANSACTIONAL if transactional else 0) | (ATTRIBUTE_CONTROL if control else 0))
-    info.first_timestamp = info.max_timestamp = NO_TIMESTAMP
-    info.producer_id = producer_id
-    info.producer_epoch = producer_epoch
-    info.base_sequence = base_sequence
+    frame.first_timestamp = frame.max_timestamp = NO_TIMESTAMP
     try:
         output_reserve(&out, 1)
-        output_records(&out, records, &info)
+        output_records(&out, records, &frame)
         if last_offset_delta is not None:
-            info.last_offset_delta = last_offset_delta
+            frame.last_offset_delta = last_offset_delta
         if max_timestamp is not None:
-            info.max_timestamp = max_timestamp
-        return finish(&out, &info, codec, COMPRESSION_DEFAULT_LEVEL if level is None else level)
+            frame.max_timestamp = max_timestamp
+        result = finish(&out, &frame, codec, COMPRESSION_DEFAULT_LEVEL if level is None else level)
     finally:
         free(out.data)
+    at = <uint8_t *>PyBytes_AS_STRING(result)
+    put32(at + BATCH_LEADER_EPOCH, leader_epoch)
+    put64(at + BATCH_PRODUCER_ID, producer_id)
+    put16(at + BATCH_PRODUCER_EPOCH, producer_epoch)
+    put32(at + BATCH_BASE_SEQUENCE, base_sequence)
+    put32(at + BATCH_CRC, <int32_t>crc32c(0, at + BATCH_ATTRIBUTES, frame.size - BATCH_ATTRIBUTES))
+    return result
