@@ -55,7 +55,7 @@ def broken_batch(rng: random.Random) -> bytes:
 
 
 class Batches:
-    """The batch parser, the record reader and the search for a timestamp, each on the same bytes."""
+    """The batch parser, the record reader and the search for a timestamp, on the same bytes."""
 
     def __init__(self, folder: Path) -> None:
         pass
@@ -116,7 +116,7 @@ class Appends:
 
 
 class Recoveries:
-    """A log folder with one file broken, opened as after a crash: it opens and works, or refuses."""
+    """A log folder with one broken file, opened as after a crash: it works, or is refused."""
 
     def __init__(self, folder: Path) -> None:
         self.good = folder / "good-0"
