@@ -15,7 +15,7 @@ from fastlog_ext.log_state cimport (
 from fastlog_ext.log_time cimport log_offset_for_timestamp, log_offset_of_max_timestamp
 from fastlog_ext.log_trim cimport (
     close_log, flush, raise_log_start, roll, truncate, truncate_fully)
-from fastlog_ext.producer_state cimport producer_expire
+from fastlog_ext.producer_state cimport producer_expire, producer_list
 from fastlog_ext.reclaim cimport (
     ReclaimSlot, reclaim_collect, reclaim_pending, reclaim_register, reclaim_unregister)
 from fastlog_ext.recovery cimport check, recover
@@ -451,6 +451,18 @@ cdef class Log:
             log_acquire(log)
             producer_expire(&log.producers, now_ms, log.settings.producer_id_expiration_ms)
             log_release(log)
+
+    def active_producers(self) -> list:
+        """(producer id, epoch, last sequence, last timestamp, coordinator epoch, open transaction's offset
+        or -1) each."""
+        cdef PartitionLog *log = self.pointer()
+        with nogil:
+            log_acquire(log)
+        try:
+            return producer_list(&log.producers)
+        finally:
+            with nogil:
+                log_release(log)
 
 
 cdef tuple read_bytes(PartitionLog *log, int64_t offset, int64_t max_bytes, int bound, bint whole_first,
