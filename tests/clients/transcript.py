@@ -41,7 +41,7 @@ def _await_end(driver: Driver, step: Step) -> Any:
             return answer
 
 
-def _create_again(driver: Driver, step: Step) -> Any:
+def create_again(driver: Driver, step: Step) -> Any:
     """A deleted topic's name is free only some time after the deletion was answered."""
     deadline = time.monotonic() + 10
     while True:
@@ -56,7 +56,7 @@ def perform(driver: Driver, step: Step) -> Any:
     return driver.perform(step)
 
 
-REPEATED = {"await_end": _await_end, "create_again": _create_again}
+REPEATED = {"await_end": _await_end, "create_again": create_again}
 
 
 def normal(answer: Any, now: int, started: int) -> Any:
