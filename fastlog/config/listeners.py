@@ -37,7 +37,8 @@ def parse_protocol_map(text: str) -> tuple[dict[str, str], list[str]]:
 
 def parse_listeners(text: str, protocols: dict[str, str]) -> tuple[list[Listener], list[str]]:
     """NAME://host:port, comma separated -> listeners, and problems."""
-    found, problems = [], []
+    found: list[Listener] = []
+    problems: list[str] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         listener = _parse_one(entry)
         if isinstance(listener, str):

@@ -122,8 +122,9 @@ class Setting:
         return value
 
     def _shown(self, value) -> str:
-        if isinstance(value, tuple):  # Kafka names the element it stumbled over
-            return next((v for v in value if self.check.problem((v,))), "")
+        if isinstance(value, tuple) and self.check:  # Kafka names the element it stumbled over
+            problem = self.check.problem
+            return next((v for v in value if problem((v,))), "")
         return str(value)
 
     def refusal(self, value) -> str | None:

@@ -107,7 +107,7 @@ def _toml_text(value) -> str | None:
         return str(value)
     if isinstance(value, list):
         parts = [_toml_text(v) for v in value]
-        return None if None in parts else ",".join(parts)
+        return None if None in parts else ",".join(filter(None, parts))
     return None
 
 
@@ -124,7 +124,8 @@ def _dotted(key: str) -> str:
 
 def _toml_lines(text: str) -> dict[str, int]:
     """Line of each plain `key =`; tomllib keeps no positions. Better no line than a wrong one."""
-    lines, table = {}, ""
+    lines: dict[str, int] = {}
+    table = ""
     for number, line in enumerate(text.splitlines(), 1):
         if header := _TABLE.match(line):
             table = _dotted(header[1]) + "."

@@ -20,7 +20,7 @@ def validate(overrides: Mapping[str, str | None]) -> dict[str, object]:
     missing = sorted(name for name, text in overrides.items() if text is None)
     if missing:
         raise InvalidConfig(f"Null value not supported for topic configs: {','.join(missing)}")
-    values = {name: TOPIC[name].parse(text) for name, text in overrides.items()}
+    values = {name: TOPIC[name].parse(text or "") for name, text in overrides.items()}
     for name, value in values.items():
         refusal = TOPIC[name].refusal(value)
         if refusal:

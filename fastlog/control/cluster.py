@@ -12,6 +12,7 @@ from fastlog.coordination.interface import (
     Create,
     NodeExists,
     NoNode,
+    Operation,
     Set,
     Unknown,
     parent_of,
@@ -94,7 +95,7 @@ async def register(coordination: Coordination, broker_id: int, info: BrokerRegis
     """
     path, data = znodes.broker(broker_id), info.encode()
     # The second operation is for its result: a creation does not tell the czxid.
-    operations = [Create(path, data, ephemeral=True), Set(path, data, 0)]
+    operations: list[Operation] = [Create(path, data, ephemeral=True), Set(path, data, 0)]
     try:
         return (await coordination.multi(operations))[1].czxid
     except (NodeExists, Unknown) as error:

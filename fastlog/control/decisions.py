@@ -68,7 +68,8 @@ def decide_creation(
     _check_name(request.name, existing)
     if request.assignments:
         _check_assignment(assignment, live)
-    topic = NewTopic(request.name, assignment, dict(request.configs))
+    configs = {name: value or "" for name, value in request.configs.items()}
+    topic = NewTopic(request.name, assignment, configs)
     _check_configs(topic)
     return topic
 

@@ -56,7 +56,7 @@ def completion(
 
 def deletion(name: str, nodes: Sequence[str], config_exists: bool) -> Iterator[list[Operation]]:
     """What follows the marker. `nodes`: all below the topic, each after its parent."""
-    deepest_first = [[Delete(path, None)] for path in reversed(nodes)]
+    deepest_first: list[list[Operation]] = [[Delete(path, None)] for path in reversed(nodes)]
     last: list[Operation] = [Delete(znodes.topic(name), None)]
     if config_exists:
         last.append(Delete(znodes.config("topics", name), None))

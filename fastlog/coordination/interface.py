@@ -217,10 +217,8 @@ def _untakable(c: str) -> bool:
     return c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\uf8ff" or c >= "\ufff0"
 
 
-def check_path(path: str, sequence: bool = False) -> None:
+def check_path(path: str) -> None:
     """ZooKeeper's rules. ValueError: a mistake of the caller's, never of the store's state."""
-    if sequence and path.endswith("/"):
-        path += "0"
     if not path.startswith("/") or (path != "/" and path.endswith("/")):
         raise ValueError(f"not an absolute path without a slash at its end: {path!r}")
     if path != "/" and any(part in ("", ".", "..") for part in path[1:].split("/")):
@@ -236,7 +234,7 @@ def check_operations(operations: Sequence[Operation]) -> None:
     """
     size = 0
     for operation in operations:
-        check_path(operation.path, isinstance(operation, Create) and operation.sequence)
+        check_path(operation.path)
         size += len(operation.path)
         if isinstance(operation, (Create, Set)):
             if not isinstance(operation.data, (bytes, bytearray)):

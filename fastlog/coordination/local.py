@@ -66,7 +66,7 @@ class LocalStore:
     async def _release(self) -> None:
         """Closes the file after its last user."""
         self._users -= 1
-        if self._users == 0:
+        if self._users == 0 and self._thread is not None:
             thread, self._thread = self._thread, None
             self._queue.put(None)
             await asyncio.get_running_loop().run_in_executor(None, thread.join)
@@ -86,7 +86,7 @@ class LocalCoordination(Coordination):
         self._id = 0
         self._over = True
         self._listeners: list[Callable[[State], None]] = []
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop
 
     @property
     def session_id(self) -> int:
@@ -160,7 +160,7 @@ class _Worker:
     def __init__(self, path: Path, queue: SimpleQueue) -> None:
         self._path = path
         self._queue = queue
-        self._tree: Tree | None = None
+        self._tree: Tree
         self._watches = Watches()
         self._sessions: dict[int, LocalCoordination] = {}
         self._outbox: list[tuple[asyncio.AbstractEventLoop, Callable, tuple]] = []

@@ -122,7 +122,8 @@ class Tree:
         self._db.execute("SAVEPOINT write")
         self._zxid += 1
         now = int(time.time() * 1000)
-        results, events = [], []
+        results: list = []
+        events: list[WatchEvent] = []
         try:
             for index, operation in enumerate(operations):
                 results.append(self._apply(operation, session, now, events, index))

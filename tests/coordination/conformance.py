@@ -192,7 +192,7 @@ class Conformance:
         assert first == "/q/n_0000000000"
         second = await zk.create("/q/n_", sequence=True)
         await zk.delete(second, 0)
-        third = await zk.create("/q/", sequence=True)
+        third = await zk.create("/q/m_", sequence=True)
         assert int(third[-10:]) > int(second[-10:]) > int(first[-10:])
         [path] = await zk.multi([Create("/q/e_", ephemeral=True, sequence=True)])
         assert (await zk.exists(path)).ephemeral_owner == zk.session_id
