@@ -95,6 +95,21 @@ def _owner(descriptor: int) -> int | None:
     return int(text) if text.isdigit() else None
 
 
+def owner_of(folder: Path) -> tuple[bool, int | None]:
+    """Whether a broker holds the folder, and its process id if that can be told. Takes no lock."""
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False, None
+    try:
+        request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, *_ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request))
+        locked = kind != fcntl.F_UNLCK
+        return locked, _owner(descriptor) if locked else None
+    finally:
+        os.close(descriptor)
+
+
 def _same_file(descriptor: int, path: Path) -> bool:
     try:
         found = os.stat(path)
