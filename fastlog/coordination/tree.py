@@ -41,6 +41,7 @@ _STAT = (
     "(SELECT count(*) FROM node AS child WHERE child.parent = node.path), pzxid{} "
     "FROM node WHERE path = ?"
 )
+_LIGHT = "SELECT version, cversion, owner FROM node WHERE path = ?"  # counts no children
 _STAT_ONLY, _STAT_DATA = _STAT.format(""), _STAT.format(", data")
 
 
@@ -112,7 +113,7 @@ class Tree:
         return row[-1], Stat(*row[:-1])
 
     def children(self, path: str) -> list[str]:
-        if self.stat(path) is None:
+        if self._db.execute(_LIGHT, (path,)).fetchone() is None:
             raise NoNode(path)
         rows = self._db.execute("SELECT path FROM node WHERE parent = ?", (path,))
         return [child[child.rfind("/") + 1 :] for (child,) in rows]
@@ -138,26 +139,27 @@ class Tree:
     def _apply(self, operation: Operation, session: int, now: int, events: list, index: int):
         if isinstance(operation, Create):
             return self._create(operation, session, now, events, index)
-        stat = self.stat(operation.path)
-        if stat is None:
+        found = self._db.execute(_LIGHT, (operation.path,)).fetchone()
+        if found is None:
             raise NoNode(operation.path, index)
-        if operation.version is not None and operation.version != stat.version:
+        if operation.version is not None and operation.version != found[0]:
             raise BadVersion(operation.path, index)
         if isinstance(operation, Check):
             return None
         if isinstance(operation, Set):
-            return self._set(operation, stat, now, events)
-        return self._delete(operation, stat, events, index)
+            return self._set(operation, now, events)
+        return self._delete(operation, events, index)
 
     def _create(self, operation: Create, session: int, now: int, events: list, index: int) -> str:
         parent = parent_of(operation.path)
-        above = self.stat(parent)
+        above = self._db.execute(_LIGHT, (parent,)).fetchone()
         if above is None:
             raise NoNode(parent, index)
-        if above.ephemeral_owner:
+        _, cversion, parents_owner = above
+        if parents_owner:
             raise NoChildrenForEphemerals(parent, index)
-        path = operation.path + (f"{above.cversion:010d}" if operation.sequence else "")
-        if self.stat(path) is not None:
+        path = operation.path + (f"{cversion:010d}" if operation.sequence else "")
+        if self._db.execute(_LIGHT, (path,)).fetchone() is not None:
             raise NodeExists(path, index)
         owner, zxid = session if operation.ephemeral else 0, self._zxid
         self._db.execute(
@@ -168,21 +170,17 @@ class Tree:
         events += [WatchEvent(Event.CREATED, path), WatchEvent(Event.CHILDREN, parent)]
         return path
 
-    def _set(self, operation: Set, stat: Stat, now: int, events: list) -> Stat:
+    def _set(self, operation: Set, now: int, events: list) -> Stat | None:
         self._db.execute(
             "UPDATE node SET data = ?, mzxid = ?, mtime = ?, version = version + 1 WHERE path = ?",
             (bytes(operation.data), self._zxid, now, operation.path),
         )
         events.append(WatchEvent(Event.CHANGED, operation.path))
-        return stat._replace(
-            mzxid=self._zxid,
-            mtime=now,
-            version=stat.version + 1,
-            data_length=len(operation.data),
-        )
+        return self.stat(operation.path)
 
-    def _delete(self, operation: Delete, stat: Stat, events: list, index: int) -> None:
-        if stat.num_children:
+    def _delete(self, operation: Delete, events: list, index: int) -> None:
+        child = "SELECT 1 FROM node WHERE parent = ? LIMIT 1"
+        if self._db.execute(child, (operation.path,)).fetchone():
             raise NotEmpty(operation.path, index)
         parent = parent_of(operation.path)
         self._db.execute("DELETE FROM node WHERE path = ?", (operation.path,))
