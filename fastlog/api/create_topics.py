@@ -46,7 +46,7 @@ async def handle(context: Context, header: RequestHeader, request: Message) -> M
 
     async def create_all() -> None:
         for topic, result in wanted:
-            await _create(context, request, topic, result)
+            await _create(context, header.api_version, request, topic, result)
 
     await finish_within(create_all(), 0 if request.validate_only else request.timeout_ms)
     return response
@@ -60,7 +60,9 @@ def _problem_with(name: str, times: Counter[str]) -> str | None:
     return None
 
 
-async def _create(context: Context, request: Message, topic: Message, result: Message) -> None:
+async def _create(
+    context: Context, version: int, request: Message, topic: Message, result: Message
+) -> None:
     configs = {config.name: config.value for config in topic.configs}
     assignments = {one.partition_index: one.broker_ids for one in topic.assignments}
     try:
@@ -81,7 +83,8 @@ async def _create(context: Context, request: Message, topic: Message, result: Me
     result.error_code = ErrorCode.NONE
     result.num_partitions = created.partition_count
     result.replication_factor = created.replication_factor
-    result.configs = _settings(context, configs)
+    if version >= 5:
+        result.configs = _settings(context, configs)
 
 
 def _fail(result: Message, code: ErrorCode, message: str | None) -> None:

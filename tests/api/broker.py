@@ -6,7 +6,9 @@ from typing import Any
 
 from fastlog.api import registry
 from fastlog.api.context import BrokerAddress
+from fastlog.config.setting import InvalidConfig
 from fastlog.config.settings import Settings
+from fastlog.config.topic_settings import validate
 from fastlog.protocol import (
     ZERO_UUID,
     ErrorCode,
@@ -149,7 +151,13 @@ class Broker:
             raise self.refusals[name]
         if self.topics.get(name) is not None:
             raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+        if partitions > 1000:
+            raise KafkaError(ErrorCode.INVALID_PARTITIONS)
         count = len(assignments) if assignments else max(partitions, 1)
+        try:
+            validate(configs)
+        except InvalidConfig as error:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, str(error)) from error
         if validate_only:
             return Topic(name, ZERO_UUID, {n: Partition() for n in range(count)})
         return self.topics.add(name, count)

@@ -167,9 +167,9 @@ def test_create_topics(broker, version):
 
 
 def test_create_topics_hands_on_what_was_asked(broker):
-    topics = [creatable("b", -1, -1, [(0, [1]), (1, [1])], [("x", None)])]
+    topics = [creatable("b", -1, -1, [(0, [1]), (1, [1])], [("segment.bytes", "99999")])]
     ask(broker, CREATE, 7, topics=topics, timeout_ms=1000)
-    assert broker.calls == [("b", -1, -1, {0: [1], 1: [1]}, {"x": None})]
+    assert broker.calls == [("b", -1, -1, {0: [1], 1: [1]}, {"segment.bytes": "99999"})]
 
 
 def test_create_topics_with_a_setting_of_the_broker():
