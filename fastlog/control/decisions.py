@@ -145,12 +145,14 @@ def _check_configs(topic: NewTopic) -> None:
 
 def first_state(
     replicas: Sequence[int], live: Collection[int], controller_epoch: int, leader_epoch: int = 0
-) -> LeaderAndIsr:
-    """State of a new partition: the live replicas are in sync, the first of them leads."""
+) -> LeaderAndIsr | None:
+    """State of a new partition: the live replicas are in sync, the first of them leads.
+
+    None: nobody is alive, and none is written until somebody is. (A state with no one in sync
+    stops Kafka's controller for good.)
+    """
     isr = tuple(replica for replica in replicas if replica in live)
-    if isr:
-        return LeaderAndIsr(isr[0], leader_epoch, controller_epoch, isr)
-    return LeaderAndIsr(NO_LEADER, leader_epoch, controller_epoch, tuple(replicas))
+    return LeaderAndIsr(isr[0], leader_epoch, controller_epoch, isr) if isr else None
 
 
 def state_after_start(

@@ -38,7 +38,7 @@ class TopicDescription:
 
     @property
     def replication_factor(self) -> int:
-        return len(self.partitions[0].replicas)
+        return max((len(one.replicas) for one in self.partitions.values()), default=0)
 
 
 class TopicTable(Mapping[str, TopicDescription]):

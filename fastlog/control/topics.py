@@ -36,7 +36,7 @@ from fastlog.coordination.interface import (
     SessionExpired,
     Set,
 )
-from fastlog.coordination.znodes import LeaderAndIsr, TopicAssignment
+from fastlog.coordination.znodes import NO_LEADER, LeaderAndIsr, TopicAssignment
 from fastlog.protocol.errors import ErrorCode, KafkaError
 
 Listener = Callable[[TopicDescription], Awaitable[None]]
@@ -173,12 +173,12 @@ class Control:
     async def _create(
         self, topic: NewTopic, topic_id: bytes, leader_epochs: Mapping[int, int]
     ) -> TopicDescription:
-        states = {
-            number: first_state(
-                replicas, self.live, self.controller_epoch, leader_epochs.get(number, 0)
-            )
-            for number, replicas in topic.assignment.items()
-        }
+        states = {}
+        for number, replicas in topic.assignment.items():
+            epoch = leader_epochs.get(number, 0)
+            state = first_state(replicas, self.live, self.controller_epoch, epoch)
+            if state is not None:
+                states[number] = state
         self._stale = True
         path = znodes.config("topics", topic.name)
         config_exists = await self._coordination.exists(path) is not None
@@ -203,7 +203,7 @@ class Control:
         partitions = {
             number: PartitionState.of(states[number], replicas, versions.get(number, 0))
             if number in states
-            else PartitionState(replicas[0], 0, replicas, replicas)
+            else PartitionState(NO_LEADER, 0, (), replicas)
             for number, replicas in topic.assignment.items()
         }
         return TopicDescription(topic.name, topic_id, partitions, dict(topic.configs))
@@ -306,8 +306,9 @@ class Control:
         for (number, path), (data, version) in zip(paths.items(), found, strict=True):
             replicas = topic.assignment[number]
             if version < 0:
-                missing[number] = first_state(replicas, self.live, self.controller_epoch)
-                states[number], versions[number] = missing[number], 0
+                first = first_state(replicas, self.live, self.controller_epoch)
+                if first is not None:
+                    missing[number] = states[number] = first
                 continue
             state = LeaderAndIsr.decode(data)
             change = state_after_start(

@@ -340,6 +340,29 @@ async def test_a_topic_of_an_old_kafka(store):
 
 
 @scenario
+async def test_topics_that_kafka_lets_through(store):
+    """An assignment to a broker that is not there, one to nobody, and no partition at all."""
+    broker = await Broker(store).start()
+    for name, partitions in [("absent", {0: (7,), 1: (8,)}), ("nobody", {0: ()}), ("none", {})]:
+        data = TopicAssignment(znodes.random_uuid(), partitions).encode()
+        await broker.coordination.create(znodes.topic(name), data)
+    await broker.stop()
+    again = await Broker(store).start()
+    states = {n: list(t.partitions.values()) for n, t in again.control.topics.items()}
+    assert [(s.leader, s.isr) for s in states["absent"]] == [(7, (7,)), (-1, ())]
+    assert [(s.leader, s.isr) for s in states["nobody"]] == [(-1, ())]
+    assert states["none"] == []
+    assert [t.replication_factor for t in again.control.topics.values()] == [1, 0, 0]
+    # no state is written for a partition that nobody can lead: Kafka's controller stops at one
+    assert await again.coordination.exists(znodes.partition_state("absent", 1)) is None
+    assert await again.coordination.exists(znodes.partition_state("nobody", 0)) is None
+    for name in states:
+        await again.control.delete_topic(name)
+    assert await again.coordination.children("/brokers/topics") == []
+    await again.stop()
+
+
+@scenario
 async def test_registration(store):
     broker = await Broker(store).start()
     other = store.session()
