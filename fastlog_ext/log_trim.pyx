@@ -28,7 +28,7 @@ from fastlog_ext.replay cimport replay_tail
 from fastlog_ext.segment cimport (
     Segment, SegmentFiles, segment_create, segment_cut, segment_finish, segment_flush_indexes,
     segment_index_fd, segment_pin, segment_retire, segment_unpin)
-from fastlog_ext.system cimport ENOMEM, load64, store32_seq, store64, wall_clock_ms
+from fastlog_ext.system cimport load32, store32_seq, store64, wall_clock_ms
 from fastlog_ext.waiters cimport waiters_close
 
 KINDS = ("log", "index", "timeindex", "txnindex", "snapshot")
@@ -277,40 +277,41 @@ cdef int sync_files(Segment *segment, SegmentFiles *files) noexcept nogil:
     return error
 
 
-cdef int flush_from(PartitionLog *log, SegmentList *list, SegmentFiles **pins, int32_t first) noexcept nogil:
+cdef int sync_segments(SegmentList *list, int32_t first) noexcept nogil:
+    """One after another, so that a long backlog needs few descriptors. Those that were removed meanwhile
+    need no sync."""
+    cdef SegmentFiles *files
     cdef int32_t number
     cdef int error = 0
     for number in range(first, list.count):
-        if pins[number] != NULL and not error:
-            error = sync_files(list.segments[number], pins[number])
-    return error
-
-
-cdef int pin_from(PartitionLog *log, SegmentList *list, SegmentFiles **pins, int32_t first) noexcept nogil:
-    cdef int32_t number
-    cdef int error = segment_flush_indexes(log_active(log))
-    for number in range(first, list.count):
-        if not error:
-            pins[number] = segment_pin(list.segments[number], &error)
-    return error
+        files = segment_pin(list.segments[number], &error)
+        if files == NULL and load32(&list.segments[number].retired):
+            error = 0
+            continue
+        if files != NULL:
+            error = sync_files(list.segments[number], files)
+            segment_unpin(files)
+        if error and not load32(&list.segments[number].retired):
+            return error
+        error = 0
+    return 0
 
 
 cdef int flush(PartitionLog *log, str folder) except -1:
-    """The role is given back while the disk works: appends go on."""
+    """The role is given back while the disk works: appends go on. The caller is registered with `reclaim`, which
+    keeps the copied list's segments in existence."""
     cdef SegmentList *list
-    cdef SegmentFiles **pins
     cdef int64_t end_offset, generation
-    cdef int32_t first, number, folder_changed
+    cdef int32_t first, folder_changed
     cdef int error
     with nogil:
         log_acquire(log)
     try:
         ensure_usable(log, folder)
         list = copy_list(log)
-        pins = <SegmentFiles **>calloc(list.count, sizeof(SegmentFiles *))
         first = segments_floor(list, log.recovery_point)
         with nogil:
-            error = ENOMEM if pins == NULL else pin_from(log, list, pins, first)
+            error = segment_flush_indexes(log_active(log))
         end_offset = log.end_offset
         generation = log.generation
         folder_changed = log.folder_changed
@@ -320,14 +321,10 @@ cdef int flush(PartitionLog *log, str folder) except -1:
             log_release(log)
     with nogil:
         if not error:
-            error = flush_from(log, list, pins, first)
+            error = sync_segments(list, first)
+        free(list)
         if not error and folder_changed:
             error = sync_folder(log.folder)
-        for number in range(first, list.count):
-            if pins != NULL and pins[number] != NULL:
-                segment_unpin(pins[number])
-        free(pins)
-        free(list)
         log_acquire(log)
         if error:
             log_fail(log, error)

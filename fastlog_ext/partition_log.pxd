@@ -30,3 +30,7 @@ cdef class Reader:
     cdef Log log
     cdef ReadHint hint
     cdef readonly long long offset
+
+# A range of a log that is being sent: its bytes stay what they are until it is let go.
+cdef class PinnedRange:
+    cdef LogRead found

@@ -9,7 +9,7 @@ from fastlog_ext.index cimport (
     index_get, index_has_unwritten, index_init, index_needs_flush, index_truncate)
 from fastlog_ext.reclaim cimport reclaim_defer
 from fastlog_ext.system cimport (
-    ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32, close, exchange_ptr, fence_seq,
+    EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32, close, exchange_ptr, fence_seq,
     last_errno, load32, load32_seq, load64, load_ptr, pthread_mutex_init, pthread_mutex_lock,
     pthread_mutex_t, pthread_mutex_unlock, rename, snprintf, store32, store32_relaxed, store64,
     store64_seq, store_ptr, unlink)
@@ -81,7 +81,7 @@ cdef SegmentFiles *segment_pin(Segment *segment, int *error) noexcept nogil:
     if load32(&segment.retired):
         error[0] = ENOENT
         return NULL
-    fd = open_file(segment.path, b".log", O_RDONLY)
+    fd = open_or_evict(segment.path, b".log", O_RDONLY)
     if fd < 0:
         error[0] = -fd
         return NULL
@@ -125,12 +125,12 @@ cdef void ring_remove(Segment *segment) noexcept nogil:
     segment.ring_previous.ring_next = segment.ring_next
 
 
-cdef int evict(SegmentFiles **victims) noexcept nogil:
-    """Takes the files of the least recently used ones while the ring is over its cap. With the lock held."""
+cdef int evict(SegmentFiles **victims, int64_t limit) noexcept nogil:
+    """Takes the files of the least recently used ones while more than `limit` are open. With the lock held."""
     global ring
     cdef int count = 0
     cdef Segment *segment
-    while ring_count > ring_limit and count < EVICT_AT_ONCE:
+    while ring_count > limit and count < EVICT_AT_ONCE:
         segment = ring
         if segment.recently_used:
             store32_relaxed(&segment.recently_used, 0)
@@ -156,7 +156,7 @@ cdef SegmentFiles *publish_files(Segment *segment, SegmentFiles *opened, int *er
     else:
         ring_add(segment)
         store_ptr(<void **>&segment.files, opened)
-        count = evict(victims)
+        count = evict(victims, ring_limit)
     pthread_mutex_unlock(&ring_lock)
     while count > 0:
         count -= 1
@@ -169,6 +169,23 @@ cdef SegmentFiles *publish_files(Segment *segment, SegmentFiles *opened, int *er
     return files
 
 
+cdef int open_or_evict(const char *prefix, const char *suffix, int flags) noexcept nogil:
+    """As open_file; when the process has no descriptor left, closes sealed segments first."""
+    cdef SegmentFiles *victims[EVICT_AT_ONCE]
+    cdef int count
+    cdef int fd = open_file(prefix, suffix, flags)
+    while fd == -EMFILE or fd == -ENFILE:
+        pthread_mutex_lock(&ring_lock)
+        count = evict(victims, max(ring_count - EVICT_AT_ONCE, <int64_t>0))
+        pthread_mutex_unlock(&ring_lock)
+        if count == 0:
+            break
+        for number in range(count):
+            segment_unpin(victims[number])
+        fd = open_file(prefix, suffix, flags)
+    return fd
+
+
 cdef void segment_set_open_limit(int64_t limit) noexcept nogil:
     global ring_limit
     cdef SegmentFiles *victims[EVICT_AT_ONCE]
@@ -176,7 +193,7 @@ cdef void segment_set_open_limit(int64_t limit) noexcept nogil:
     while count == EVICT_AT_ONCE:
         pthread_mutex_lock(&ring_lock)
         ring_limit = limit
-        count = evict(victims)
+        count = evict(victims, ring_limit)
         pthread_mutex_unlock(&ring_lock)
         for number in range(count):
             segment_unpin(victims[number])
@@ -234,7 +251,7 @@ cdef int create_file(Segment *segment, const char *suffix) noexcept nogil:
     cdef char path[PATH_LIMIT]
     snprintf(path, PATH_LIMIT, b"%s%s", segment.path, suffix)
     unlink(path)                    # never truncated: a pin may hold the file that was there
-    return open_file(segment.path, suffix, O_RDWR | O_CREAT | O_EXCL)
+    return open_or_evict(segment.path, suffix, O_RDWR | O_CREAT | O_EXCL)
 
 
 cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t now_ms, int *error) noexcept nogil:
@@ -267,7 +284,7 @@ cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t no
 cdef int segment_activate(Segment *segment) noexcept nogil:
     cdef SegmentFiles *files
     cdef SegmentFiles *old
-    cdef int fd = open_file(segment.path, b".log", O_RDWR)
+    cdef int fd = open_or_evict(segment.path, b".log", O_RDWR)
     if fd < 0:
         return -fd
     files = new_files(fd, 1)
@@ -311,7 +328,7 @@ cdef void segment_seal(Segment *segment) noexcept nogil:
     segment.sealed = 1
     if segment.files != NULL:
         ring_add(segment)
-    count = evict(victims)
+    count = evict(victims, ring_limit)
     pthread_mutex_unlock(&ring_lock)
     while count > 0:
         count -= 1
@@ -338,7 +355,7 @@ cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noex
     if fd >= 0:
         return fd
     # Readers and the writer share it, and a sealed segment's last entries may be written by either role.
-    fd = open_file(segment.path, b".timeindex" if which else b".index", O_RDWR)
+    fd = open_or_evict(segment.path, b".timeindex" if which else b".index", O_RDWR)
     if fd < 0 or cas32(slot, -1, fd):
         return fd
     close(fd)
