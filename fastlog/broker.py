@@ -1,8 +1,8 @@
 """The composition root: what a broker starts, in which order, and how it stops.
 
-Order of the start: the folder's lock, the listeners' ports (so that a port in use is told before a
-long recovery), coordination, the logs, the partition table, and only then the reactors. The stop goes
-the other way: reactors first, so that nothing is appended to a log that closes.
+Order of the start: the folder's lock, the listeners' ports (so that a port in use is told before
+a long recovery), coordination, the logs, the partition table, and only then the reactors. The stop
+goes the other way: reactors first, so that nothing is appended to a log that closes.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import time
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from fastlog.config import Settings, TopicSettings
@@ -19,7 +20,7 @@ from fastlog.control.state import NO_TOPIC_ID, TopicDescription
 from fastlog.control.topics import Control
 from fastlog.coordination import znodes
 from fastlog.coordination.interface import CoordinationError
-from fastlog.coordination.local import LocalStore
+from fastlog.coordination.local import LocalCoordination, LocalStore
 from fastlog.facade import Facade
 from fastlog.logs.errors import FolderError
 from fastlog.logs.folder import CLEAN_MARKER, Identity, LogFolder
@@ -43,16 +44,20 @@ class Broker:
         self.data_folder = os.path.abspath(settings.log_dir)
         self.endpoints: list[tuple[str, int]] = []
         self.stopped_clean = False
+        self.joined = True
         self.table = Topics()
-        self.folder: LogFolder | None = None
-        self.plane: DataPlane | None = None
-        self.coordination = None
         self.cluster_id = ""
         self.broker_id = -1
         self.deleted_before: list[str] = []
-        self.control: Control | None = None
-        self.logs: LogManager | None = None
-        self.pump: RequestPump | None = None
+        # What was started, to be stopped in the reverse order.
+        self.started = AsyncExitStack()
+
+    folder: LogFolder
+    plane: DataPlane
+    coordination: LocalCoordination
+    control: Control
+    logs: LogManager
+    pump: RequestPump
 
     # --- start ---
 
@@ -63,6 +68,7 @@ class Broker:
             log.warning("%s", notice)
         try:
             self.folder = LogFolder.open(self.data_folder)
+            self.started.callback(self.folder.close)
             self.bind()
             await self.join_cluster()
             await self.open_logs()
@@ -102,6 +108,7 @@ class Broker:
         identity = self.folder.identity()
         self.coordination = LocalStore(self.folder.path).session()
         await self.coordination.connect()
+        self.started.push_async_callback(self.coordination.close)
         await cluster.prepare(self.coordination)
         proposed = identity.cluster_id if identity else None
         self.cluster_id = await cluster.cluster_id(self.coordination, proposed)
@@ -141,6 +148,7 @@ class Broker:
     async def open_logs(self) -> None:
         """Opens every log, creates those of topics that have none yet, and leads them all."""
         self.logs = LogManager(self.folder, Intervals.of(self.settings))
+        self.started.push_async_callback(self.close_logs)
         topics = self.control.topics
         await self.logs.start(
             self.engine_settings, {name: topic.topic_id for name, topic in topics.items()}
@@ -152,7 +160,7 @@ class Broker:
         await self.adopt_logs()
 
     async def adopt_logs(self) -> None:
-        """Takes in logs that no topic claims: those of a folder that Kafka wrote, or copied here."""
+        """Takes in logs that no topic claims: of a folder that Kafka wrote, or copied here."""
         unclaimed: dict[str, set[int]] = {}
         for name, number in self.logs.logs:
             if name not in self.control.topics:
@@ -165,9 +173,12 @@ class Broker:
             logs = [self.logs.get(name, number) for number in range(max(numbers) + 1)]
             ids = {found.topic_id for found in logs if found is not None} - {NO_TOPIC_ID}
             topic_id = ids.pop() if len(ids) == 1 else znodes.random_uuid()
-            epochs = {n: -1 if found is None else found.leader_epoch for n, found in enumerate(logs)}
+            epochs = {
+                number: -1 if found is None else found.leader_epoch
+                for number, found in enumerate(logs)
+            }
             await self.control.adopt_topic(name, topic_id, epochs)
-            log.info("topic %s, whose %d logs were in the folder, is adopted", name, len(numbers))
+            log.info("topic %s, whose %d logs were here, is adopted", name, len(numbers))
 
     def engine_settings(self, topic: str) -> dict[str, int]:
         """What the engine is to do with a topic's logs."""
@@ -181,9 +192,7 @@ class Broker:
         for number, state in topic.partitions.items():
             if self.broker_id not in state.replicas:
                 continue
-            opened = await self.logs.create_partition(
-                topic.name, topic.topic_id, number, settings
-            )
+            opened = await self.logs.create_partition(topic.name, topic.topic_id, number, settings)
             if state.leader == self.broker_id:
                 await asyncio.to_thread(opened.become_leader, state.leader_epoch)
             logs[number] = opened
@@ -200,33 +209,31 @@ class Broker:
         facade = Facade(self)
         self.pump = RequestPump(self.plane, facade.dispatch)
         self.pump.start()
+        self.started.push_async_callback(self.pump.stop, self.drain_seconds)
         self.plane.start()
+        # The loop goes on answering what the reactors drain.
+        self.started.push_async_callback(self.stop_reactors)
 
     # --- stop ---
 
     async def stop(self) -> None:
         """Drains, closes the logs in order and writes the clean marker. Idempotent."""
-        drain_seconds = self.settings["fastlog.drain.timeout.ms"] / 1000
-        joined = True
-        if self.plane is not None:
-            # The loop goes on answering what the reactors drain.
-            joined = await asyncio.to_thread(self.plane.stop, drain_seconds)
-        if self.pump is not None:
-            await self.pump.stop(drain_seconds)
-        if self.logs is not None:
-            self.stopped_clean = await self.close_logs(joined)
-        elif self.folder is not None:
-            self.folder.close()
-        if self.coordination is not None:
-            await self.coordination.close()
-        self.plane = self.pump = self.logs = self.folder = self.coordination = None
+        await self.started.aclose()
 
-    async def close_logs(self, joined: bool) -> bool:
+    @property
+    def drain_seconds(self) -> float:
+        """How long a stop waits for what is under way."""
+        return self.settings["fastlog.drain.timeout.ms"] / 1000
+
+    async def stop_reactors(self) -> None:
+        """Answers what is in flight, closes the connections and ends the threads."""
+        self.joined = await asyncio.to_thread(self.plane.stop, self.drain_seconds)
+
+    async def close_logs(self) -> None:
         """Closes the logs; not in order while a reactor may still write to them."""
-        if not joined:
+        if not self.joined:
             log.error("a reactor did not stop in time; the next start recovers the logs")
             self.logs.abort()
-            return False
-        clean = await self.logs.shutdown()
-        log.info("stopped%s", "" if clean else "; the next start recovers the logs")
-        return clean
+            return
+        self.stopped_clean = await self.logs.shutdown()
+        log.info("stopped%s", "" if self.stopped_clean else "; the next start recovers the logs")

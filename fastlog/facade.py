@@ -49,8 +49,8 @@ class Facade:
     def brokers(self, listener: str, local: tuple[str, int]) -> list[BrokerAddress]:
         """This broker, at the address that is advertised on the listener.
 
-        Where nothing is advertised, a client is told the address that it dialled, so that containers
-        and forwarded ports work without a setting.
+        Where nothing is advertised, a client is told the address that it dialled, so that
+        containers and forwarded ports work without a setting.
         """
         if self.settings["advertised.listeners"]:
             for one in self.settings.advertised_listeners:

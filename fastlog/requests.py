@@ -5,6 +5,7 @@ The data plane keeps each connection's order and waits for the answer before it 
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -35,10 +36,8 @@ class RequestPump:
 
     def take(self) -> None:
         """Starts a task for each request that waits, and logs what the data plane noticed."""
-        try:
+        with contextlib.suppress(BlockingIOError):  # taken by the turn before
             os.eventfd_read(self.data_plane.request_fd)
-        except BlockingIOError:
-            pass  # taken by the turn before
         requests = self.data_plane.take_requests(TAKEN_A_TURN)
         for request in requests:
             task = asyncio.create_task(self.answer(request))

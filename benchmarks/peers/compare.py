@@ -2,13 +2,14 @@
 
     python -m benchmarks.peers.compare [--repetitions 5] [--megabytes 500] [--output FILE]
 
-`limits` is what the machine can do at all (receive, CRC, write; sendfile and receive); `kload` loads
-either broker with pre-encoded batches at almost no cost of its own. Broker CPU seconds per GB (user
-and system, from /proc) is the figure that repeats; MB/s only compares within one run.
+`limits` is what the machine can do at all (receive, CRC, write; sendfile and receive); `kload`
+loads either broker with pre-encoded batches at almost no cost of its own. Broker CPU seconds per GB
+(user and system, from /proc) is the figure that repeats; MB/s only compares within one run.
 Medians of interleaved repetitions, with fresh topics and the guest's memory warmed before each.
 """
 
 import argparse
+import contextlib
 import platform
 import re
 import statistics
@@ -167,8 +168,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="write the tables here too")
     arguments = parser.parse_args()
     figures, starts = Figures(), {"fastlog": [], "Kafka 3.9": []}
-    with tempfile.TemporaryDirectory() as temporary, running_zookeeper(Path(temporary) / "zk") as zk:
-        scratch = Path(temporary)
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        zk = stack.enter_context(running_zookeeper(scratch / "zk"))
         compile_tools(scratch)
         for repetition in range(arguments.repetitions):
             print(f"repetition {repetition + 1} of {arguments.repetitions}", file=sys.stderr)
