@@ -154,7 +154,7 @@ class Recoveries:
                 if error != 0 or not data:
                     break
                 header = batch.parse(data)
-                offset = max(offset, header["base_offset"] + header["last_offset_delta"]) + 1
+                offset = max(offset, header.base_offset + header.last_offset_delta) + 1
             log.offset_for_timestamp(NOW_MS + 3)
             log.become_leader(5)
             log.append(some_batches(rng)[0])
