@@ -64,6 +64,8 @@ class FolderLock:
         """The file stays: to delete it would take it away from under whoever locks it next."""
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, 0)
+            # Not left to the close: a child in the middle of its fork may hold a copy still.
+            _lock(self._descriptor, fcntl.F_UNLCK)
             self.forget()
 
     def forget(self) -> None:
@@ -73,8 +75,8 @@ class FolderLock:
             self._descriptor = -1
 
 
-def _lock(descriptor: int) -> bool:
-    request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+def _lock(descriptor: int, kind: int = fcntl.F_WRLCK) -> bool:
+    request = _FLOCK.pack(kind, os.SEEK_SET, 0, 0, 0)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
     except OSError as error:

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from fastlog.logs import formats
@@ -159,7 +160,7 @@ class PartitionCheck:
             return
         offsets = [record.offset for record in records]
         dense = range(header.base_offset, header.base_offset + header.last_offset_delta + 1)
-        ascending = all(a < b for a, b in zip(offsets, offsets[1:], strict=False))
+        ascending = all(a < b for a, b in pairwise(offsets))
         inside = not offsets or (offsets[0] in dense and offsets[-1] in dense)
         if not (ascending and inside) or (not self.allow_gaps and offsets != list(dense)):
             self._find(path, position, f"the {len(offsets)} records' offsets are not {dense[0]} on")
@@ -186,18 +187,14 @@ class PartitionCheck:
     def _time_index(self, path: Path, segment: Segment) -> None:
         before = (-1, segment.base_offset - 1)
         for place, timestamp, offset in formats.time_entries(path):
-            number = bisect_right(segment.bases, offset) - 1
+            number = bisect_right(segment.lasts, offset) - 1  # the last batch wholly up to here
+            latest = segment.greatest[number] if number >= 0 else -1
             if timestamp < before[0] or offset < before[1]:
                 self._find(path, place, f"the entry ({timestamp}, {offset}) does not ascend")
-            elif number < 0 or offset >= segment.next_offset:
+            elif not segment.base_offset <= offset < segment.next_offset:
                 self._find(path, place, f"offset {offset} is not in the segment")
-            elif segment.lasts[number] <= offset and segment.greatest[number] > timestamp:
-                self._find(
-                    path,
-                    place,
-                    f"the records up to {offset} reach {segment.greatest[number]},"
-                    f" later than {timestamp}",
-                )
+            elif latest > timestamp:
+                self._find(path, place, f"before {offset} is {latest}, later than {timestamp}")
             before = (timestamp, offset)
 
     def _transaction_index(self, path: Path, segment: Segment) -> None:
