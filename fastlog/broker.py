@@ -8,6 +8,7 @@ goes the other way: reactors first, so that nothing is appended to a log that cl
 import asyncio
 import logging
 import os
+import resource
 import sqlite3
 import time
 from contextlib import AsyncExitStack
@@ -26,6 +27,7 @@ from fastlog.logs.errors import FolderError
 from fastlog.logs.folder import CLEAN_MARKER, Identity, LogFolder
 from fastlog.logs.manager import Intervals, LogManager
 from fastlog.requests import RequestPump
+from fastlog_ext.partition_log import set_open_segment_limit
 from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 
@@ -34,6 +36,19 @@ log = logging.getLogger("fastlog.broker")
 
 class StartError(Exception):
     """Why the broker cannot start, in one line."""
+
+
+def allow_descriptors(open_segments_max: int) -> None:
+    """Raises the soft limit on open files to the hard one, and bounds the segments kept open.
+
+    0 leaves half of the descriptors to connections and to the newest segments.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        hard = 1 << 20
+    # A sealed segment that is open holds its log and both of its indexes.
+    set_open_segment_limit(open_segments_max or min(max(hard // 6, 16), 10_000))
 
 
 class Broker:
@@ -66,6 +81,7 @@ class Broker:
         started = time.monotonic()
         for notice in self.settings.notices:
             log.warning("%s", notice)
+        allow_descriptors(self.settings["fastlog.open.segments.max"])
         try:
             self.folder = LogFolder.open(self.data_folder)
             self.started.callback(self.folder.close)
