@@ -111,6 +111,7 @@ class Broker:
             reactors=self.settings.reactors,
             max_request_bytes=self.settings["socket.request.max.bytes"],
             max_fetch_bytes=self.settings["fetch.max.bytes"],
+            walk_records=self.settings["fastlog.validate.records"],
         )
         for listener in self.settings.listeners:
             try:

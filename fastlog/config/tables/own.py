@@ -40,4 +40,11 @@ ROWS = (
         "either.",
         check=Range(0, 1024),
     ),
+    works(
+        "fastlog.validate.records",
+        Kind.BOOLEAN,
+        False,
+        "Decompress and check every record of every produced batch, as Kafka does, and not only "
+        "the batch's header and checksum.",
+    ),
 )
