@@ -21,7 +21,8 @@ cdef int scan_next(BatchScan *scan, int64_t *position, BatchInfo *info) noexcept
     if inside + BATCH_HEADER_SIZE > scan.window_size:
         scan.window_start = scan.position
         scan.window_size = read_at(scan.fd, scan.window,
-                                   min(<int64_t>SCAN_WINDOW, scan.limit - scan.position), scan.position)
+                                   min(<int64_t>SCAN_WINDOW,
+                                       scan.limit - scan.position), scan.position)
         if scan.window_size < 0:
             scan.window_size = 0
             return -2

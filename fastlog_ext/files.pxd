@@ -20,7 +20,8 @@ cdef extern from "<fcntl.h>" nogil:
     enum: FALLOC_FL_KEEP_SIZE
 
 # Each returns 0 or errno, unless it says otherwise; interrupted and short calls are continued.
-cdef int64_t read_at(int fd, void *out, int64_t size, int64_t position) noexcept nogil   # bytes read, or -1
+# bytes read, or -1
+cdef int64_t read_at(int fd, void *out, int64_t size, int64_t position) noexcept nogil
 cdef int write_at(int fd, const void *data, int64_t size, int64_t position) noexcept nogil
 # Consumes the vectors (they are changed on a short write).
 cdef int write_vectors_at(int fd, iovec *vectors, int count, int64_t position) noexcept nogil
@@ -29,4 +30,5 @@ cdef int truncate_to(int fd, int64_t size) noexcept nogil
 cdef int copy_prefix(int source, int target, int64_t size) noexcept nogil
 cdef int sync_file(int fd) noexcept nogil
 cdef int sync_folder(const char *path) noexcept nogil
-cdef int open_file(const char *prefix, const char *suffix, int flags) noexcept nogil     # fd, or -errno
+# fd, or -errno
+cdef int open_file(const char *prefix, const char *suffix, int flags) noexcept nogil

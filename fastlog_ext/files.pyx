@@ -1,4 +1,5 @@
-"""Whole reads and writes of files: interrupted and short system calls are continued, errors are errno."""
+"""Whole reads and writes of files: interrupted and short system calls are continued, errors are
+errno."""
 from libc.stdint cimport int64_t, uint8_t
 from fastlog_ext.system cimport (
     EINTR, EIO, O_CLOEXEC, O_DIRECTORY, O_RDONLY, close, fstat, fsync, ftruncate, last_errno, open,

@@ -56,7 +56,8 @@ cdef int index_has_unwritten(Index *index) noexcept nogil:
     return index.tail.count > 0
 
 
-cdef inline void decode(int32_t entry_size, const uint8_t *entry, int64_t *key, int32_t *value) noexcept nogil:
+cdef inline void decode(int32_t entry_size, const uint8_t *entry, int64_t *key,
+                        int32_t *value) noexcept nogil:
     if entry_size == OFFSET_ENTRY:
         key[0] = get32(entry)
         value[0] = get32(entry + 4)
@@ -98,7 +99,8 @@ cdef int index_flush(Index *index, int fd) noexcept nogil:
     empty = new_tail(index.entry_size, tail.first + tail.count, 0)
     if empty == NULL:
         return ENOMEM
-    error = write_at(fd, tail.data, <int64_t>tail.count * index.entry_size, tail.first * index.entry_size)
+    error = write_at(fd, tail.data, <int64_t>tail.count * index.entry_size,
+                     tail.first * index.entry_size)
     if error:
         free(empty)
         return error
@@ -138,14 +140,16 @@ cdef int get_entry(Index *index, IndexTail *tail, int fd, int64_t number, int64_
     return 1
 
 
-cdef int index_get(Index *index, int fd, int64_t number, int64_t *key, int32_t *value) noexcept nogil:
+cdef int index_get(Index *index, int fd, int64_t number, int64_t *key,
+                   int32_t *value) noexcept nogil:
     cdef IndexTail *tail = tail_of(index)
     if number < 0 or number >= tail.first + load32(&tail.count):
         return 0
     return get_entry(index, tail, fd, number, key, value)
 
 
-cdef int64_t search_memory(const uint8_t *entries, int64_t count, int32_t entry_size, int64_t target) noexcept nogil:
+cdef int64_t search_memory(const uint8_t *entries, int64_t count, int32_t entry_size,
+                           int64_t target) noexcept nogil:
     """The number of the last entry with key <= target, or -1."""
     cdef int64_t low = 0, high = count, middle, key
     cdef int32_t value

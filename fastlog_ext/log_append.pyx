@@ -1,8 +1,8 @@
 """The append path: combining, offsets, one gathered write for a run of batches, then publication.
 
-The role of writer is the flag `busy`. Requests are pushed on a stack that any thread may push to; the writer
-takes the whole stack, turns it round and works in the order of arrival. Nothing of a run becomes visible,
-neither to readers nor to the producers' state, before its write succeeded.
+The role of writer is the flag `busy`. Requests are pushed on a stack that any thread may push to;
+the writer takes the whole stack, turns it round and works in the order of arrival. Nothing of a run
+becomes visible, neither to readers nor to the producers' state, before its write succeeded.
 """
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport (
@@ -12,9 +12,9 @@ from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_lates
 from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
 from fastlog_ext.log_roll cimport log_needs_roll, log_roll
 from fastlog_ext.log_state cimport (
-    ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_RECORD_LIST_TOO_LARGE, ERROR_STORAGE, LOG_CLOSED,
-    LOG_ONLINE, ORIGIN_CLIENT, ORIGIN_REPLICA, AppendRequest, PartitionLog, log_active, log_fail,
-    partition_log_check_epoch)
+    ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_RECORD_LIST_TOO_LARGE, ERROR_STORAGE,
+    LOG_CLOSED, LOG_ONLINE, ORIGIN_CLIENT, ORIGIN_REPLICA, AppendRequest, PartitionLog, log_active,
+    log_fail, partition_log_check_epoch)
 from fastlog_ext.producer_state cimport ProducerCheck, producer_check, producer_update
 from fastlog_ext.segment cimport Segment, segment_note_batch
 from fastlog_ext.system cimport (
@@ -45,7 +45,8 @@ cdef void partition_log_append(PartitionLog *log, AppendRequest *request) noexce
         request.next = <AppendRequest *>head
         if cas_ptr(<void **>&log.inbox, head, request):
             break
-    # Whoever has the role looks at the inbox again after giving it back, so a failed claim loses nothing.
+    # Whoever has the role looks at the inbox again after giving it back, so a failed claim loses
+    # nothing.
     if cas32(&log.busy, 0, 1):
         log_release(log)
 
@@ -64,7 +65,8 @@ cdef void log_release(PartitionLog *log) noexcept nogil:
 
 
 cdef int hand_over(PartitionLog *log) noexcept nogil:
-    """Gives the role itself to a control operation, which a stream of appends could starve otherwise."""
+    """Gives the role itself to a control operation, which a stream of appends could starve
+    otherwise."""
     cdef int given = 0
     pthread_mutex_lock(&log.control_lock)
     if log.control_waiting > 0 and not log.handed_over:
@@ -267,7 +269,8 @@ cdef void apply(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
         if request.info.producer_id >= 0:
             error = producer_update(&log.producers, &request.info, request.data, run.now_ms)
         if not error:
-            error = segment_note_batch(active, &request.info, position, log.settings.index_interval_bytes)
+            error = segment_note_batch(active, &request.info, position,
+                                       log.settings.index_interval_bytes)
         if error:
             log_fail(log, error)            # these bytes are written; nothing more is taken
         position += request.info.size

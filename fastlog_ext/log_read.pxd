@@ -1,14 +1,16 @@
-# Reads take no lock: a view, an immutable list of segments, pinned files, and a second look at the generation.
-# The caller is registered with `reclaim`, or has the writer's role.
+# Reads take no lock: a view, an immutable list of segments, pinned files, and a second look at the
+# generation. The caller is registered with `reclaim`, or has the writer's role.
 from libc.stdint cimport int64_t
 from fastlog_ext.batch cimport BatchInfo
 from fastlog_ext.log_state cimport LogRead, PartitionLog, ReadBound, ReadHint
 from fastlog_ext.segment cimport Segment, SegmentFiles
 
-# Reads from the batch that contains `offset`. At most max_bytes, but with `whole_first` (KIP-74) at least
-# the first batch whole; without it, nothing when the first batch does not fit. One segment at a time.
+# Reads from the batch that contains `offset`. At most max_bytes, but with `whole_first` (KIP-74) at
+# least the first batch whole; without it, nothing when the first batch does not fit. One segment at
+# a time.
 cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_bytes, int whole_first,
                              ReadBound bound, const ReadHint *hint, LogRead *out) noexcept nogil
-# The first batch of the segment, below `limit`, whose last offset is >= `offset`. 1 found, 0 none, -1 error.
+# The first batch of the segment, below `limit`, whose last offset is >= `offset`. 1 found, 0 none,
+# -1 error.
 cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, int64_t limit,
                         int64_t *position, BatchInfo *info) noexcept nogil

@@ -6,8 +6,9 @@ from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
 from fastlog_ext.index cimport index_floor
 from fastlog_ext.log_state cimport (
     ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_STORAGE, LOG_CLOSED, LOG_ONLINE,
-    READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogPosition, LogPositions, LogRead, LogView, PartitionLog, ReadBound,
-    ReadHint, SegmentList, log_segments, log_view_positions, segments_floor)
+    READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogPosition, LogPositions, LogRead, LogView,
+    PartitionLog, ReadBound, ReadHint, SegmentList, log_segments, log_view_positions,
+    segments_floor)
 from fastlog_ext.segment cimport (
     Segment, SegmentFiles, segment_index_fd, segment_pin, segment_unpin)
 from fastlog_ext.system cimport fence_seq, load32, load64, load64_seq, sched_yield
@@ -39,7 +40,8 @@ cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, i
     if segment.offsets.tail.first > 0:      # part of it is on file
         fd = segment_index_fd(segment, files, 0)
     # A broken index costs a longer scan; recovery rebuilds it.
-    if index_floor(&segment.offsets, fd, relative, &key, &start, NULL) != 1 or start > limit or start < 0:
+    found = index_floor(&segment.offsets, fd, relative, &key, &start, NULL)
+    if found != 1 or start > limit or start < 0:
         start = 0
     scan_start(&scan, files.log_fd, start, limit)
     while True:
@@ -62,13 +64,15 @@ cdef int64_t readable(Attempt *attempt, int32_t number) noexcept nogil:
 
 cdef int find_start(Attempt *attempt, Segment *segment, SegmentFiles *files, int64_t limit,
                     int64_t *position, int64_t *first_size) noexcept nogil:
-    """1 found (first_size: of the first batch, or 0 when not looked at), 0 nothing there, -1 error."""
+    """1 found (first_size: of the first batch, or 0 when not looked at), 0 nothing there, -1
+    error."""
     cdef BatchInfo info
     cdef BatchScan scan
     cdef int found
     if (attempt.hint != NULL and attempt.hint.valid and attempt.hint.offset == attempt.offset
             and attempt.hint.generation == attempt.generation
-            and attempt.hint.segment_base == segment.base_offset and attempt.hint.position <= limit):
+            and attempt.hint.segment_base == segment.base_offset
+            and attempt.hint.position <= limit):
         position[0] = attempt.hint.position
         first_size[0] = 0
         if position[0] == limit:
@@ -103,7 +107,8 @@ cdef void set_next(Attempt *attempt, int32_t number, LogRead *out, int64_t limit
         out.next.valid = 0
 
 
-cdef void count_available(Attempt *attempt, int32_t number, LogRead *out, int64_t limit) noexcept nogil:
+cdef void count_available(Attempt *attempt, int32_t number, LogRead *out,
+                          int64_t limit) noexcept nogil:
     """Stops at max_bytes: more would never be sent, so nobody asks."""
     out.available = limit - out.position
     number += 1
@@ -112,7 +117,8 @@ cdef void count_available(Attempt *attempt, int32_t number, LogRead *out, int64_
         number += 1
 
 
-cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number, LogRead *out) noexcept nogil:
+cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
+                      LogRead *out) noexcept nogil:
     """1 answered, 0 nothing in this segment, AGAIN."""
     cdef Segment *segment = attempt.list.segments[number]
     cdef int64_t limit = readable(attempt, number)
@@ -126,7 +132,8 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number, LogRe
         return AGAIN
     found = find_start(attempt, segment, files, limit, &out.position, &first_size)
     fence_seq()
-    # Pinned first, then compared: a truncation after this finds the pin and leaves these bytes alone.
+    # Pinned first, then compared: a truncation after this finds the pin and leaves these bytes
+    # alone.
     if load64_seq(&log.generation) != attempt.generation or found < 0:
         segment_unpin(files)
         return AGAIN
@@ -146,14 +153,16 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number, LogRe
     return 1
 
 
-cdef int read_once(PartitionLog *log, Attempt *attempt, ReadBound bound, LogRead *out) noexcept nogil:
+cdef int read_once(PartitionLog *log, Attempt *attempt, ReadBound bound,
+                   LogRead *out) noexcept nogil:
     cdef LogPositions positions
     cdef LogView *view = &out.view
     cdef int32_t number
     cdef int answered
     attempt.generation = load64_seq(&log.generation)
     log_view_positions(log, view, &positions)
-    # After the view: the list holds every segment that the view speaks of, unless bytes were taken back.
+    # After the view: the list holds every segment that the view speaks of, unless bytes were taken
+    # back.
     attempt.list = log_segments(log)
     if attempt.offset < view.log_start_offset or attempt.offset > view.end_offset:
         out.error = ERROR_OFFSET_OUT_OF_RANGE

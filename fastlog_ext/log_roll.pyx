@@ -23,7 +23,8 @@ cdef int indexes_full(PartitionLog *log, Segment *active) noexcept nogil:
             or index_count(&active.times) >= limit // TIME_ENTRY - 1)
 
 
-cdef int log_needs_roll(PartitionLog *log, int64_t pending_bytes, const BatchInfo *info, int64_t last_offset,
+cdef int log_needs_roll(PartitionLog *log, int64_t pending_bytes, const BatchInfo *info,
+                        int64_t last_offset,
                         int64_t now_ms) noexcept nogil:
     cdef Segment *active = log_active(log)
     cdef int64_t size = active.size + pending_bytes

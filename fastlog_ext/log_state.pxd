@@ -15,8 +15,9 @@ cdef enum AppendOrigin:
     ORIGIN_COORDINATOR = 1
     ORIGIN_REPLICA = 2      # verbatim, offsets as they are
 
-# One batch to append. The caller keeps it and its bytes alive until `done` has been called, which happens
-# exactly once, on whichever thread wrote it, perhaps before partition_log_append returns, with no lock held.
+# One batch to append. The caller keeps it and its bytes alive until `done` has been called, which
+# happens exactly once, on whichever thread wrote it, perhaps before partition_log_append returns,
+# with no lock held.
 cdef struct AppendRequest:
     AppendRequest *next
     uint8_t *data           # batch_validate has accepted it; stamped in place
@@ -40,7 +41,8 @@ cdef struct LogView:
     int64_t end_offset
     int32_t leader_epoch
 
-# Where a sequential reader stopped; the next read needs no index search. Zero-initialise; copy freely.
+# Where a sequential reader stopped; the next read needs no index search. Zero-initialise; copy
+# freely.
 cdef struct ReadHint:
     int64_t offset
     int64_t segment_base
@@ -54,7 +56,8 @@ cdef enum ReadBound:
     READ_TO_END = 2                 # replicas
 
 cdef struct LogRead:
-    int16_t error           # 0, OFFSET_OUT_OF_RANGE 1, KAFKA_STORAGE_ERROR 56, NOT_LEADER_OR_FOLLOWER 6
+    # 0, OFFSET_OUT_OF_RANGE 1, KAFKA_STORAGE_ERROR 56, NOT_LEADER_OR_FOLLOWER 6
+    int16_t error
     LogView view
     SegmentFiles *files     # pinned when size > 0: the caller calls segment_unpin
     int log_fd
@@ -63,7 +66,8 @@ cdef struct LogRead:
     int64_t available       # bytes readable below the bound from here (>= size), for min_bytes
     ReadHint next           # set when `size` ends on a batch boundary that is known
 
-# Where an offset that bounds reads lies: nothing at or after `position` of that segment is below it.
+# Where an offset that bounds reads lies: nothing at or after `position` of that segment is below
+# it.
 cdef struct LogPosition:
     int64_t segment_base
     int64_t position
@@ -90,9 +94,11 @@ cdef struct LogSettings:
 cdef struct PartitionLog:
     int32_t references      # pins (the partition table holds one)
     int32_t state           # atomic: LOG_ONLINE, LOG_OFFLINE (storage error), LOG_CLOSED (removed)
-    int64_t published_high_watermark    # atomic copy, the value that `fetch_waiters` and `commit_waiters` watch
+    # atomic copy, the value that `fetch_waiters` and `commit_waiters` watch
+    int64_t published_high_watermark
     WaiterList fetch_waiters            # woken when the high watermark advances
-    WaiterList commit_waiters           # acks=all produces whose last offset is not below the high watermark yet
+    # acks=all produces whose last offset is not below the high watermark yet
+    WaiterList commit_waiters
     int32_t max_message_bytes           # atomic copies of what Produce validates with
     int32_t timestamp_type              # 0 CreateTime, 1 LogAppendTime
     int64_t timestamp_before_max_ms
@@ -107,7 +113,8 @@ cdef struct PartitionLog:
     int64_t sequence                    # of the seqlock: odd while the view changes
     LogView view
     LogPositions positions
-    int64_t generation                  # atomic, unique in the process: changes when bytes are taken back
+    # atomic, unique in the process: changes when bytes are taken back
+    int64_t generation
     SegmentList *segments               # atomic
     LeaderEpochs epochs                 # has its own lock
 
@@ -145,16 +152,20 @@ cdef enum:
     ERROR_FENCED_EPOCH = 74
     ERROR_UNKNOWN_EPOCH = 75
 
-cdef PartitionLog *partition_log_new(const char *folder) noexcept nogil     # one reference; NULL: no memory
+# one reference; NULL: no memory
+cdef PartitionLog *partition_log_new(const char *folder) noexcept nogil
 cdef void partition_log_retain(PartitionLog *log) noexcept nogil
 cdef void partition_log_release(PartitionLog *log) noexcept nogil
 cdef void partition_log_view(PartitionLog *log, LogView *view) noexcept nogil
 # The view with the places of its offsets in the files.
-cdef void log_view_positions(PartitionLog *log, LogView *view, LogPositions *positions) noexcept nogil
+cdef void log_view_positions(PartitionLog *log, LogView *view,
+                             LogPositions *positions) noexcept nogil
 # Replaces what readers see. Only with the writer's role.
-cdef void log_publish(PartitionLog *log, const LogView *view, const LogPositions *positions) noexcept nogil
+cdef void log_publish(PartitionLog *log, const LogView *view,
+                      const LogPositions *positions) noexcept nogil
 cdef void log_new_generation(PartitionLog *log) noexcept nogil
-cdef int16_t partition_log_check_epoch(PartitionLog *log, int32_t current_leader_epoch) noexcept nogil
+cdef int16_t partition_log_check_epoch(PartitionLog *log,
+                                       int32_t current_leader_epoch) noexcept nogil
 cdef void partition_log_epoch_end(PartitionLog *log, int32_t requested, int32_t *epoch,
                                   int64_t *end_offset) noexcept nogil
 
@@ -163,6 +174,7 @@ cdef Segment *log_active(PartitionLog *log) noexcept nogil
 # Index of the last segment with base_offset <= offset; 0 when all are above.
 cdef int32_t segments_floor(SegmentList *list, int64_t offset) noexcept nogil
 # A new list of `kept` segments from `first` on, and `added` behind them unless NULL. 0 or ENOMEM.
-cdef int log_replace_segments(PartitionLog *log, int32_t first, int32_t kept, Segment *added) noexcept nogil
+cdef int log_replace_segments(PartitionLog *log, int32_t first, int32_t kept,
+                              Segment *added) noexcept nogil
 cdef void log_fail(PartitionLog *log, int error) noexcept nogil     # storage error: LOG_OFFLINE
 cdef int64_t log_live_count() noexcept nogil

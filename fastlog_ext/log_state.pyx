@@ -7,9 +7,10 @@ from fastlog_ext.producer_state cimport producer_table_destroy, producer_table_i
 from fastlog_ext.reclaim cimport reclaim_defer
 from fastlog_ext.segment cimport segment_retire
 from fastlog_ext.system cimport (
-    ENOMEM, add32, add64, cas32, fence_acquire, fence_release, load32, load64, load64_relaxed, load_ptr,
-    load32_relaxed, pthread_cond_destroy, pthread_cond_init, pthread_mutex_destroy, pthread_mutex_init,
-    sched_yield, store32, store32_relaxed, store64, store64_relaxed, store64_seq, store_ptr)
+    ENOMEM, add32, add64, cas32, fence_acquire, fence_release, load32, load64, load64_relaxed,
+    load_ptr, load32_relaxed, pthread_cond_destroy, pthread_cond_init, pthread_mutex_destroy,
+    pthread_mutex_init, sched_yield, store32, store32_relaxed, store64, store64_relaxed,
+    store64_seq, store_ptr)
 from fastlog_ext.waiters cimport waiter_list_destroy, waiter_list_init
 
 cdef int64_t live_logs = 0
@@ -87,7 +88,8 @@ cdef inline void store_position(LogPosition *target, const LogPosition *value) n
     store64_relaxed(&target.position, value.position)
 
 
-cdef void log_view_positions(PartitionLog *log, LogView *view, LogPositions *positions) noexcept nogil:
+cdef void log_view_positions(PartitionLog *log, LogView *view,
+                             LogPositions *positions) noexcept nogil:
     cdef int64_t before
     cdef int tries = 0
     while True:
@@ -114,7 +116,8 @@ cdef void partition_log_view(PartitionLog *log, LogView *view) noexcept nogil:
     log_view_positions(log, view, &positions)
 
 
-cdef void log_publish(PartitionLog *log, const LogView *view, const LogPositions *positions) noexcept nogil:
+cdef void log_publish(PartitionLog *log, const LogView *view,
+                      const LogPositions *positions) noexcept nogil:
     cdef int64_t sequence = load64_relaxed(&log.sequence)
     store64_relaxed(&log.sequence, sequence + 1)
     fence_release()
@@ -134,7 +137,8 @@ cdef void log_new_generation(PartitionLog *log) noexcept nogil:
     store64_seq(&log.generation, add64(&generations, 1))
 
 
-cdef int16_t partition_log_check_epoch(PartitionLog *log, int32_t current_leader_epoch) noexcept nogil:
+cdef int16_t partition_log_check_epoch(PartitionLog *log,
+                                       int32_t current_leader_epoch) noexcept nogil:
     cdef int32_t epoch
     if current_leader_epoch == -1:
         return 0
@@ -146,7 +150,8 @@ cdef int16_t partition_log_check_epoch(PartitionLog *log, int32_t current_leader
 
 cdef void partition_log_epoch_end(PartitionLog *log, int32_t requested, int32_t *epoch,
                                   int64_t *end_offset) noexcept nogil:
-    leader_epochs_end_offset(&log.epochs, requested, load64(&log.view.end_offset), epoch, end_offset)
+    leader_epochs_end_offset(&log.epochs, requested, load64(&log.view.end_offset), epoch,
+                             end_offset)
 
 
 # --- segments ---
@@ -172,7 +177,8 @@ cdef int32_t segments_floor(SegmentList *list, int64_t offset) noexcept nogil:
     return low - 1 if low > 0 else 0
 
 
-cdef int log_replace_segments(PartitionLog *log, int32_t first, int32_t kept, Segment *added) noexcept nogil:
+cdef int log_replace_segments(PartitionLog *log, int32_t first, int32_t kept,
+                              Segment *added) noexcept nogil:
     cdef SegmentList *old = log.segments
     cdef int32_t count = kept + (1 if added != NULL else 0)
     cdef SegmentList *list = <SegmentList *>malloc(sizeof(SegmentList) + count * sizeof(Segment *))

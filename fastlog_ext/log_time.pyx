@@ -1,4 +1,5 @@
-"""Offsets by time: the time index narrows the search to a segment and a place, the records decide."""
+"""Offsets by time: the time index narrows the search to a segment and a place, the records
+decide."""
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from fastlog_ext.batch cimport BatchInfo, batch_find_max_timestamp, batch_find_timestamp
@@ -17,7 +18,8 @@ cdef enum:
     TRIES = 64
 
 cdef struct TimeQuery:
-    int greatest                # the first record with the batch's greatest timestamp, instead of >= target
+    # the first record with the batch's greatest timestamp, instead of >= target
+    int greatest
     int64_t target
     int64_t log_start_offset
     int64_t end_offset
@@ -26,7 +28,8 @@ cdef struct TimeQuery:
     int32_t leader_epoch
 
 
-cdef int search_batch(TimeQuery *query, SegmentFiles *files, int64_t position, const BatchInfo *info) noexcept nogil:
+cdef int search_batch(TimeQuery *query, SegmentFiles *files, int64_t position,
+                      const BatchInfo *info) noexcept nogil:
     cdef int found = -1
     cdef uint8_t *data = <uint8_t *>malloc(info.size)
     if data == NULL:
@@ -46,7 +49,8 @@ cdef int search_batch(TimeQuery *query, SegmentFiles *files, int64_t position, c
     return found
 
 
-cdef int search_files(TimeQuery *query, Segment *segment, SegmentFiles *files, int64_t start) noexcept nogil:
+cdef int search_files(TimeQuery *query, Segment *segment, SegmentFiles *files,
+                      int64_t start) noexcept nogil:
     cdef BatchScan scan
     cdef BatchInfo info
     cdef int64_t position = 0
@@ -132,7 +136,8 @@ cdef int answer(PartitionLog *log, TimeQuery *query) noexcept nogil:
     return found
 
 
-cdef int log_offset_for_timestamp(PartitionLog *log, int64_t target, int64_t *offset, int64_t *timestamp,
+cdef int log_offset_for_timestamp(PartitionLog *log, int64_t target, int64_t *offset,
+                                  int64_t *timestamp,
                                   int32_t *leader_epoch) noexcept nogil:
     cdef TimeQuery query
     cdef int found

@@ -1,8 +1,9 @@
 """Truncation, deletion below the log start, roll, flush and close.
 
-Order of a truncation: the shorter log is published first, then the generation changes, then pins are looked
-at, then files change. A reader pins first and compares the generation afterwards; so either it sees the
-change and looks again, or the truncation sees its pin and leaves those bytes alone.
+Order of a truncation: the shorter log is published first, then the generation changes, then pins
+are looked at, then files change. A reader pins first and compares the generation afterwards; so
+either it sees the change and looks again, or the truncation sees its pin and leaves those bytes
+alone.
 """
 import os
 from pathlib import Path
@@ -19,8 +20,8 @@ from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
 from fastlog_ext.log_read cimport segment_locate
 from fastlog_ext.log_roll cimport log_jitter, log_roll
 from fastlog_ext.log_state cimport (
-    LOG_CLOSED, LOG_ONLINE, SegmentList, log_active, log_fail, log_new_generation, log_replace_segments,
-    segments_floor)
+    LOG_CLOSED, LOG_ONLINE, SegmentList, log_active, log_fail, log_new_generation,
+    log_replace_segments, segments_floor)
 from fastlog_ext.producer_state cimport producer_clear, producer_write_snapshot
 from fastlog_ext.recovery cimport check, rebuild_producers
 from fastlog_ext.recovery import snapshots
@@ -66,7 +67,8 @@ def set_aside(folder: str, bases: list, delay_ms: int) -> list:
 
 
 cdef list retire(PartitionLog *log, str folder, SegmentList *old, int32_t first, int32_t end):
-    """Segments that left the list already. `old` is ours until the end of this call: the caller is registered."""
+    """Segments that left the list already. `old` is ours until the end of this call: the caller is
+    registered."""
     cdef int32_t number
     cdef list bases = []
     for number in range(first, end):
@@ -172,7 +174,8 @@ cdef list restart(PartitionLog *log, str folder, int64_t new_start):
     cdef int error = 0
     try:
         bases = [old.segments[number].base_offset for number in range(old.count)]
-        # Aside before the new files are made if they have the same names, else when nobody opens them any more.
+        # Aside before the new files are made if they have the same names, else when nobody opens
+        # them any more.
         clashing = [base for base in bases if base == new_start]
         aside = set_aside(folder, clashing, log.settings.file_delete_delay_ms)
         for offset in snapshots(Path(folder)):
@@ -220,7 +223,8 @@ cdef list raise_log_start(PartitionLog *log, str folder, int64_t offset):
     try:
         ensure_usable(log, folder)
         if offset > log.view.high_watermark:
-            raise ValueError(f"offset {offset} lies beyond the high watermark {log.view.high_watermark}")
+            raise ValueError(
+                f"offset {offset} lies beyond the high watermark {log.view.high_watermark}")
         if offset <= log.log_start_offset:
             return []
         log.log_start_offset = offset
@@ -278,8 +282,8 @@ cdef int sync_files(Segment *segment, SegmentFiles *files) noexcept nogil:
 
 
 cdef int sync_segments(SegmentList *list, int32_t first) noexcept nogil:
-    """One after another, so that a long backlog needs few descriptors. Those that were removed meanwhile
-    need no sync."""
+    """One after another, so that a long backlog needs few descriptors. Those that were removed
+    meanwhile need no sync."""
     cdef SegmentFiles *files
     cdef int32_t number
     cdef int error = 0
@@ -298,8 +302,8 @@ cdef int sync_segments(SegmentList *list, int32_t first) noexcept nogil:
 
 
 cdef int flush(PartitionLog *log, str folder) except -1:
-    """The role is given back while the disk works: appends go on. The caller is registered with `reclaim`, which
-    keeps the copied list's segments in existence."""
+    """The role is given back while the disk works: appends go on. The caller is registered with
+    `reclaim`, which keeps the copied list's segments in existence."""
     cdef SegmentList *list
     cdef int64_t end_offset, generation
     cdef int32_t first, folder_changed
@@ -365,7 +369,8 @@ cdef void let_go(PartitionLog *log) noexcept nogil:
     """Closes what no pin holds: the state keeps readers and writers away from now on."""
     cdef SegmentList *old = log.segments
     cdef int32_t number
-    cdef SegmentList *copy = <SegmentList *>malloc(sizeof(SegmentList) + old.count * sizeof(Segment *))
+    cdef SegmentList *copy = <SegmentList *>malloc(
+        sizeof(SegmentList) + old.count * sizeof(Segment *))
     if copy == NULL:
         return                      # the files stay open until the last reference to the log goes
     memcpy(copy, old, sizeof(SegmentList) + (old.count - 1) * sizeof(Segment *))

@@ -1,12 +1,14 @@
-# A partition's log: the only module through which the rest of the data plane appends, reads and waits.
-# The structures and functions live in modules of their own; cimport all of them from here.
+# A partition's log: the only module through which the rest of the data plane appends, reads and
+# waits. The structures and functions live in modules of their own; cimport all of them from here.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.log_state cimport (
     LOG_CLOSED, LOG_OFFLINE, LOG_ONLINE, ORIGIN_CLIENT, ORIGIN_COORDINATOR, ORIGIN_REPLICA,
     READ_TO_END, READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, AppendOrigin, AppendRequest, LogRead,
     LogView, PartitionLog, ReadBound, ReadHint, append_done,
-    partition_log_check_epoch,      # KIP-320: 0, FENCED_LEADER_EPOCH 74 (older), UNKNOWN_LEADER_EPOCH 75 (newer)
-    partition_log_epoch_end,        # endOffsetFor, for Fetch's diverging epoch and OffsetForLeaderEpoch
+    # KIP-320: 0, FENCED_LEADER_EPOCH 74 (older), UNKNOWN_LEADER_EPOCH 75 (newer)
+    partition_log_check_epoch,
+    # endOffsetFor, for Fetch's diverging epoch and OffsetForLeaderEpoch
+    partition_log_epoch_end,
     partition_log_release, partition_log_retain, partition_log_view)
 from fastlog_ext.log_append cimport partition_log_append
 from fastlog_ext.log_read cimport partition_log_read
@@ -18,7 +20,8 @@ cdef class Log:
     cdef readonly str topic
     cdef readonly int partition
     cdef readonly bytes topic_id
-    cdef int process_id             # of the process that opened it: a forked child must not touch the files
+    # of the process that opened it: a forked child must not touch the files
+    cdef int process_id
     cdef PartitionLog *pointer(self) except NULL    # raises in a forked child
     cdef LogView view(self) except *
     cdef change_leader(self, int32_t is_leader, int32_t leader_epoch)

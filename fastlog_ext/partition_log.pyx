@@ -26,14 +26,17 @@ from fastlog_ext.segment cimport (
     segment_files_live_count, segment_live_count, segment_max_timestamp, segment_open_count,
     segment_set_open_limit, segment_unpin)
 from fastlog_ext.system cimport (
-    getpid, last_errno, load32, load64, pthread_cond_destroy, pthread_cond_init, pthread_cond_signal,
-    pthread_cond_t, pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
-    pthread_mutex_t, pthread_mutex_unlock, sched_yield, store32, store64, wall_clock_ms)
+    getpid, last_errno, load32, load64, pthread_cond_destroy, pthread_cond_init,
+    pthread_cond_signal, pthread_cond_t, pthread_cond_wait, pthread_mutex_destroy,
+    pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock, sched_yield,
+    store32, store64, wall_clock_ms)
 
-SETTINGS = frozenset((
-    "segment_bytes", "segment_ms", "segment_jitter_ms", "segment_index_bytes", "index_interval_bytes",
-    "max_message_bytes", "timestamp_type", "timestamp_before_max_ms", "timestamp_after_max_ms",
-    "preallocate", "compacted", "producer_id_expiration_ms", "file_delete_delay_ms"))
+DEFAULTS = {
+    "segment_bytes": 1073741824, "segment_ms": 604800000, "segment_jitter_ms": 0,
+    "segment_index_bytes": 10485760, "index_interval_bytes": 4096, "max_message_bytes": 1048588,
+    "timestamp_type": 0, "timestamp_before_max_ms": INT64_MAX, "timestamp_after_max_ms": INT64_MAX,
+    "preallocate": 0, "compacted": 0, "producer_id_expiration_ms": 86400000,
+    "file_delete_delay_ms": 60000}
 
 TO_HIGH_WATERMARK, TO_LAST_STABLE, TO_END = READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, READ_TO_END
 
@@ -42,7 +45,8 @@ TO_HIGH_WATERMARK, TO_LAST_STABLE, TO_END = READ_TO_HIGH_WATERMARK, READ_TO_LAST
 
 cdef ReclaimSlot *enter() noexcept nogil:
     cdef ReclaimSlot *slot = reclaim_register()
-    while slot == NULL:             # a thousand threads are inside; each leaves without waiting for us
+    # a thousand threads are inside; each leaves without waiting for us
+    while slot == NULL:
         sched_yield()
         slot = reclaim_register()
     return slot
@@ -85,7 +89,8 @@ cdef void append_and_wait(PartitionLog *log, WaitingAppend *waiting) noexcept no
     pthread_mutex_destroy(&waiting.lock)
 
 
-cdef int16_t validate(PartitionLog *log, uint8_t *data, int64_t size, AppendRequest *request) noexcept nogil:
+cdef int16_t validate(PartitionLog *log, uint8_t *data, int64_t size,
+                      AppendRequest *request) noexcept nogil:
     cdef BatchPolicy policy
     cdef BatchVerdict verdict
     policy.max_message_bytes = load32(&log.max_message_bytes)
@@ -101,7 +106,8 @@ cdef int16_t validate(PartitionLog *log, uint8_t *data, int64_t size, AppendRequ
     return verdict.error
 
 
-cdef int16_t validate_verbatim(const uint8_t *data, int64_t size, AppendRequest *request) noexcept nogil:
+cdef int16_t validate_verbatim(const uint8_t *data, int64_t size,
+                               AppendRequest *request) noexcept nogil:
     """The leader took it already; this is against damage on the way."""
     if (batch_parse(data, size, &request.info) != 0 or request.info.size != size
             or request.info.magic != 2 or not batch_crc_ok(data, &request.info)):
@@ -110,38 +116,37 @@ cdef int16_t validate_verbatim(const uint8_t *data, int64_t size, AppendRequest 
 
 
 cdef void apply_settings(PartitionLog *log, dict settings) except *:
-    unknown = settings.keys() - SETTINGS
+    unknown = settings.keys() - DEFAULTS.keys()
     if unknown:
         raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
     if settings.get("segment_bytes", 1) < 1:
         raise ValueError("segment_bytes must be positive")
     log.settings.segment_bytes = settings.get("segment_bytes", log.settings.segment_bytes)
     log.settings.segment_ms = settings.get("segment_ms", log.settings.segment_ms)
-    log.settings.segment_jitter_ms = settings.get("segment_jitter_ms", log.settings.segment_jitter_ms)
-    log.settings.segment_index_bytes = settings.get("segment_index_bytes", log.settings.segment_index_bytes)
-    log.settings.index_interval_bytes = settings.get("index_interval_bytes", log.settings.index_interval_bytes)
+    log.settings.segment_jitter_ms = settings.get("segment_jitter_ms",
+                                                  log.settings.segment_jitter_ms)
+    log.settings.segment_index_bytes = settings.get("segment_index_bytes",
+                                                    log.settings.segment_index_bytes)
+    log.settings.index_interval_bytes = settings.get("index_interval_bytes",
+                                                     log.settings.index_interval_bytes)
     log.settings.producer_id_expiration_ms = settings.get(
         "producer_id_expiration_ms", log.settings.producer_id_expiration_ms)
-    log.settings.file_delete_delay_ms = settings.get("file_delete_delay_ms", log.settings.file_delete_delay_ms)
+    log.settings.file_delete_delay_ms = settings.get("file_delete_delay_ms",
+                                                     log.settings.file_delete_delay_ms)
     log.settings.preallocate = settings.get("preallocate", log.settings.preallocate)
     store32(&log.max_message_bytes, settings.get("max_message_bytes", log.max_message_bytes))
     store32(&log.timestamp_type, settings.get("timestamp_type", log.timestamp_type))
     store64(&log.timestamp_before_max_ms,
             settings.get("timestamp_before_max_ms", log.timestamp_before_max_ms))
-    store64(&log.timestamp_after_max_ms, settings.get("timestamp_after_max_ms", log.timestamp_after_max_ms))
+    store64(&log.timestamp_after_max_ms, settings.get("timestamp_after_max_ms",
+                                                      log.timestamp_after_max_ms))
     store32(&log.compacted, settings.get("compacted", log.compacted))
 
 
-DEFAULTS = {
-    "segment_bytes": 1073741824, "segment_ms": 604800000, "segment_jitter_ms": 0,
-    "segment_index_bytes": 10485760, "index_interval_bytes": 4096, "max_message_bytes": 1048588,
-    "timestamp_type": 0, "timestamp_before_max_ms": INT64_MAX, "timestamp_after_max_ms": INT64_MAX,
-    "preallocate": 0, "compacted": 0, "producer_id_expiration_ms": 86400000, "file_delete_delay_ms": 60000}
-
-
 cdef class Log:
-    """A partition's log. Errors of the file system are OSError with errno and path; a log whose storage failed
-    answers appends and reads with KAFKA_STORAGE_ERROR (56), a closed one with NOT_LEADER_OR_FOLLOWER (6)."""
+    """A partition's log. Errors of the file system are OSError with errno and path; a log whose
+    storage failed answers appends and reads with KAFKA_STORAGE_ERROR (56), a closed one with
+    NOT_LEADER_OR_FOLLOWER (6)."""
 
     def __cinit__(self):
         self.log = NULL
@@ -163,8 +168,8 @@ cdef class Log:
     @staticmethod
     def open(str path, *, str topic, int partition, bytes topic_id, dict settings, bint clean,
              int64_t recovery_point=0, int64_t log_start_offset=0, int64_t high_watermark=0):
-        """Recovers the folder, and creates it if it is absent. `clean`: it was closed properly. Without
-        replicas the high watermark is the end of the log, whatever the checkpoint said.
+        """Recovers the folder, and creates it if it is absent. `clean`: it was closed properly.
+        Without replicas the high watermark is the end of the log, whatever the checkpoint said.
         Raises OSError, CorruptLog, ValueError (settings)."""
         cdef Log self = Log.__new__(Log)
         self.path = os.path.abspath(path)
@@ -216,7 +221,8 @@ cdef class Log:
         check(error, self.path)
 
     def hold_high_watermark(self, bint hold):
-        """For tests of what waits for replicas: the high watermark stays where it is until let go."""
+        """For tests of what waits for replicas: the high watermark stays where it is until let
+        go."""
         cdef PartitionLog *log = self.pointer()
         with nogil:
             log_acquire(log)
@@ -293,7 +299,8 @@ cdef class Log:
                 base = list.segments[number].base_offset
                 found.append({
                     "base_offset": base, "size_bytes": load64(&list.segments[number].size),
-                    "max_timestamp": -1 if error else timestamp, "path": f"{self.path}/{base:020d}.log"})
+                    "max_timestamp": -1 if error else timestamp,
+                    "path": f"{self.path}/{base:020d}.log"})
         finally:
             leave(slot)
         return found
@@ -466,8 +473,8 @@ cdef class Log:
             log_release(log)
 
     def active_producers(self) -> list:
-        """(producer id, epoch, last sequence, last timestamp, coordinator epoch, open transaction's offset
-        or -1) each."""
+        """(producer id, epoch, last sequence, last timestamp, coordinator epoch, open transaction's
+        offset or -1) each."""
         cdef PartitionLog *log = self.pointer()
         with nogil:
             log_acquire(log)
@@ -478,7 +485,8 @@ cdef class Log:
                 log_release(log)
 
 
-cdef tuple read_bytes(PartitionLog *log, int64_t offset, int64_t max_bytes, int bound, bint whole_first,
+cdef tuple read_bytes(PartitionLog *log, int64_t offset, int64_t max_bytes, int bound,
+                      bint whole_first,
                       ReadHint *hint):
     cdef LogRead result
     cdef ReclaimSlot *slot
@@ -523,7 +531,8 @@ cdef class Reader:
 
     def read(self, int64_t max_bytes, *, int bound=READ_TO_HIGH_WATERMARK) -> tuple:
         """(error, bytes); whole batches only."""
-        error, data = read_bytes(self.log.pointer(), self.offset, max_bytes, bound, True, &self.hint)
+        error, data = read_bytes(self.log.pointer(), self.offset, max_bytes, bound, True,
+                                 &self.hint)
         size = 0
         while size + 61 <= len(data):
             end = size + 12 + int.from_bytes(data[size + 8:size + 12], "big")
@@ -576,8 +585,10 @@ def set_open_segment_limit(int64_t limit):
 
 
 def live_counts() -> dict:
-    """What exists in the process, for tests that nothing leaks: logs, segments, open files, deferred frees."""
+    """What exists in the process, for tests that nothing leaks: logs, segments, open files,
+    deferred frees."""
     with nogil:
         reclaim_collect()
-    return {"logs": log_live_count(), "segments": segment_live_count(), "files": segment_files_live_count(),
+    return {"logs": log_live_count(), "segments": segment_live_count(),
+            "files": segment_files_live_count(),
             "open_sealed": segment_open_count(), "deferred": reclaim_pending()}

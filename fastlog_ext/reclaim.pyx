@@ -1,8 +1,9 @@
 """Epoch reclamation by quiescent states (QSBR).
 
-Every removal takes a ticket from one process-wide counter; a thread that is online publishes the counter's
-value at its last quiescent point. A removed object is free to go once no online thread shows a value below
-its ticket. A slot's owner pays one load and one store a turn; nobody ever waits.
+Every removal takes a ticket from one process-wide counter; a thread that is online publishes the
+counter's value at its last quiescent point. A removed object is free to go once no online thread
+shows a value below its ticket. A slot's owner pays one load and one store a turn; nobody ever
+waits.
 """
 from libc.stdint cimport int64_t, uint8_t, uintptr_t
 from libc.stdlib cimport free, malloc
@@ -75,7 +76,8 @@ cdef void reclaim_defer(void *object, void (*free_object)(void *) noexcept nogil
     global oldest, newest
     cdef Deferred *entry = <Deferred *>malloc(sizeof(Deferred))
     if entry == NULL:
-        return                      # leaked: freeing it now could be wrong, and nothing here may wait
+        # leaked: freeing it now could be wrong, and nothing here may wait
+        return
     entry.next = NULL
     entry.object = object
     entry.free_object = free_object

@@ -1,6 +1,7 @@
 """Recovery of a partition's folder, with Kafka's rules for what its files mean after a crash.
 
-The folder is listed and tidied in Python, once per open; whatever reads batches is in `replay`, without the GIL.
+The folder is listed and tidied in Python, once per open; whatever reads batches is in `replay`,
+without the GIL.
 """
 import os
 import re
@@ -60,8 +61,8 @@ def swapped_range(path: Path) -> tuple[int, int]:
 
 
 def complete_swaps(folder: Path) -> None:
-    """A .swap is the whole and synced replacement of the segments in its range: a cleaning that was cut short
-    after its point of no return."""
+    """A .swap is the whole and synced replacement of the segments in its range: a cleaning that was
+    cut short after its point of no return."""
     swaps = [path for path in folder.iterdir() if SWAP_FILE.fullmatch(path.name)]
     for path in sorted(path for path in swaps if path.name.endswith(".log.swap")):
         first, last = swapped_range(path)
@@ -107,8 +108,10 @@ def index_ok(path: Path, entry_size: int, base_offset: int, log_size: int) -> bo
     if entry_size == OFFSET_ENTRY:
         position = int.from_bytes(last[4:], "big", signed=True)
         return int.from_bytes(last[:4], "big", signed=True) > 0 and 0 <= position < log_size
-    return (int.from_bytes(last[:8], "big", signed=True) >= int.from_bytes(first[:8], "big", signed=True)
-            and int.from_bytes(last[8:], "big", signed=True) >= int.from_bytes(first[8:], "big", signed=True)
+    return (int.from_bytes(last[:8], "big", signed=True) >= int.from_bytes(first[:8], "big",
+                                                                           signed=True)
+            and int.from_bytes(last[8:], "big", signed=True) >= int.from_bytes(first[8:], "big",
+                                                                               signed=True)
             and log_size > 0 and last != bytes(entry_size))
 
 
@@ -129,7 +132,8 @@ cdef Segment *load(PartitionLog *log, object folder, int64_t base, bint *indexes
             and index_ok(Path(f"{stem}.timeindex"), TIME_ENTRY, base, log_size))
     offsets = os.stat(f"{stem}.index").st_size // OFFSET_ENTRY if good else 0
     times = os.stat(f"{stem}.timeindex").st_size // TIME_ENTRY if good else 0
-    # A log that has batches for an index entry has a greatest timestamp: Kafka and we write it at the roll.
+    # A log that has batches for an index entry has a greatest timestamp: Kafka and we write it at
+    # the roll.
     indexes_good[0] = good
     segment = segment_load(log.folder, base, log_size, offsets, times, &error)
     if segment == NULL:
@@ -258,19 +262,22 @@ def drop_stray_snapshots(folder: Path, bases: set[int]) -> None:
 
 cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_point,
                  int64_t log_start_offset) except -1:
+    cdef int error
     cdef int64_t end_offset
     path = Path(folder)
     if not path.is_dir():
         path.mkdir(parents=True)
         log.folder_changed = 1
     bases = sorted(tidy(path))
-    check(leader_epochs_open(&log.epochs, log.folder), f"{folder}/leader-epoch-checkpoint")
+    error = leader_epochs_open(&log.epochs, log.folder)
+    check(-2 if error < 0 else error, f"{folder}/leader-epoch-checkpoint")
     if bases:
         end_offset = open_segments(log, path, bases, clean, recovery_point)
     else:
         end_offset = log_start_offset
         create_first(log, log_start_offset, folder)
-    if end_offset < log_start_offset:       # what was left lies below the start: nothing of it may be served
+    # what was left lies below the start: nothing of it may be served
+    if end_offset < log_start_offset:
         end_offset = restart_at(log, path, log_start_offset)
     log.end_offset = end_offset
     log.log_start_offset = max(log_start_offset, log.segments.segments[0].base_offset)

@@ -43,14 +43,16 @@ cdef uint8_t *need(Reader *reader, int64_t position, int64_t count) noexcept nog
             reader.capacity = 0
             return NULL
     reader.start = position
-    reader.filled = read_at(reader.fd, reader.data, min(reader.capacity, reader.size - position), position)
+    reader.filled = read_at(reader.fd, reader.data, min(reader.capacity, reader.size - position),
+                            position)
     if reader.filled < count:
         reader.filled = 0
         return NULL
     return reader.data
 
 
-cdef int next_good(Reader *reader, int64_t position, int64_t least_offset, BatchInfo *info) noexcept nogil:
+cdef int next_good(Reader *reader, int64_t position, int64_t least_offset,
+                   BatchInfo *info) noexcept nogil:
     """1 a good batch, 0 a bad one, -1 an older format, else -errno below that."""
     cdef uint8_t *data
     if reader.size - position < BATCH_HEADER_SIZE:
@@ -70,14 +72,16 @@ cdef int next_good(Reader *reader, int64_t position, int64_t least_offset, Batch
     return 1 if batch_crc_ok(data, info) else 0
 
 
-cdef int note(PartitionLog *log, Segment *segment, const BatchInfo *info, int64_t position) noexcept nogil:
+cdef int note(PartitionLog *log, Segment *segment, const BatchInfo *info,
+              int64_t position) noexcept nogil:
     if info.leader_epoch >= 0 and info.leader_epoch > leader_epochs_latest(&log.epochs):
         if leader_epochs_assign(&log.epochs, info.leader_epoch, info.base_offset) != 0:
             return EIO
     return segment_note_batch(segment, info, position, log.settings.index_interval_bytes)
 
 
-cdef int replay_segment(PartitionLog *log, Segment *segment, int64_t *valid, int64_t *next_offset) noexcept nogil:
+cdef int replay_segment(PartitionLog *log, Segment *segment, int64_t *valid,
+                        int64_t *next_offset) noexcept nogil:
     cdef Reader reader
     cdef BatchInfo info
     cdef int good
@@ -110,7 +114,8 @@ cdef int replay_segment(PartitionLog *log, Segment *segment, int64_t *valid, int
 
 
 cdef int last_entries(Segment *segment, int32_t *position) noexcept nogil:
-    """What the ends of the indexes say: where the last indexed batch starts, and the greatest timestamp."""
+    """What the ends of the indexes say: where the last indexed batch starts, and the greatest
+    timestamp."""
     cdef int64_t key, timestamp
     cdef int32_t relative
     cdef int fd = segment_index_fd(segment, segment.files, 0)
@@ -150,7 +155,8 @@ cdef int replay_tail(Segment *segment, int64_t *next_offset) noexcept nogil:
         found = scan_next(&scan, &position, &info)
         if found != 1:
             break
-        if info.magic != SUPPORTED_MAGIC or info.last_offset_delta < 0 or info.base_offset < segment.base_offset:
+        if (info.magic != SUPPORTED_MAGIC or info.last_offset_delta < 0
+                or info.base_offset < segment.base_offset):
             return -2
         last = info.base_offset + info.last_offset_delta
         if info.max_timestamp > segment.max_timestamp:
@@ -162,7 +168,8 @@ cdef int replay_tail(Segment *segment, int64_t *next_offset) noexcept nogil:
 
 # --- producers ---
 
-cdef int apply_batch(PartitionLog *log, SegmentFiles *files, int64_t position, const BatchInfo *info,
+cdef int apply_batch(PartitionLog *log, SegmentFiles *files, int64_t position,
+                     const BatchInfo *info,
                      int64_t now_ms) noexcept nogil:
     cdef uint8_t header[BATCH_HEADER_SIZE]
     cdef uint8_t *data = header
@@ -204,7 +211,8 @@ cdef int replay_range(PartitionLog *log, Segment *segment, SegmentFiles *files, 
                 return error
 
 
-cdef int replay_producers(PartitionLog *log, int64_t from_offset, int64_t end_offset, int64_t now_ms) noexcept nogil:
+cdef int replay_producers(PartitionLog *log, int64_t from_offset, int64_t end_offset,
+                          int64_t now_ms) noexcept nogil:
     cdef SegmentList *list = log.segments
     cdef Segment *segment
     cdef SegmentFiles *files

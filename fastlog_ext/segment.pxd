@@ -1,5 +1,6 @@
-# One segment: NNN.log with its offset and time index. Sealed segments open their files on demand, under a
-# cap for the whole process (least recently used closed first); what is being sent holds a pin on the files.
+# One segment: NNN.log with its offset and time index. Sealed segments open their files on demand,
+# under a cap for the whole process (least recently used closed first); what is being sent holds a
+# pin on the files.
 from libc.stdint cimport int8_t, int32_t, int64_t
 from fastlog_ext.system cimport pthread_mutex_t
 from fastlog_ext.batch cimport BatchInfo
@@ -20,11 +21,13 @@ cdef struct Segment:
     char *path              # folder/NNN, without a suffix
     Index offsets
     Index times
-    int64_t max_timestamp           # atomic pair, read by segment_max_timestamp: UNKNOWN_TIMESTAMP until read
+    # atomic pair, read by segment_max_timestamp: UNKNOWN_TIMESTAMP until read
+    int64_t max_timestamp
     int64_t max_timestamp_offset    # last offset of the batch that holds it
     # the writer's
     int64_t last_indexed_timestamp
-    int64_t rolling_timestamp       # greatest timestamp of the first batch, or -1: segment.ms counts from it
+    # greatest timestamp of the first batch, or -1: segment.ms counts from it
+    int64_t rolling_timestamp
     int64_t created_ms
     int64_t jitter_ms
     int64_t bytes_since_index
@@ -41,14 +44,15 @@ cdef enum:
     UNKNOWN_TIMESTAMP = -2      # not read from the time index yet
     CHANGING_TIMESTAMP = -3
 
-# Pins the open files. The descriptor is valid until segment_unpin. NULL: cannot be opened (errno kept in *error).
-# The segment must be protected by `reclaim` or by the writer's role.
+# Pins the open files. The descriptor is valid until segment_unpin. NULL: cannot be opened (errno
+# kept in *error). The segment must be protected by `reclaim` or by the writer's role.
 cdef SegmentFiles *segment_pin(Segment *segment, int *error) noexcept nogil
 cdef void segment_unpin(SegmentFiles *files) noexcept nogil
 
 # --- for the modules of the log ---
 # New empty files (what lay there under the same names is unlinked first). NULL: *error.
-cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t now_ms, int *error) noexcept nogil
+cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t now_ms,
+                             int *error) noexcept nogil
 # An existing one, sealed and closed; the sizes are of the files.
 cdef Segment *segment_load(const char *folder, int64_t base_offset, int64_t log_size,
                            int64_t offset_entries, int64_t time_entries, int *error) noexcept nogil
@@ -56,21 +60,26 @@ cdef Segment *segment_load(const char *folder, int64_t base_offset, int64_t log_
 cdef int segment_activate(Segment *segment) noexcept nogil
 # Final time index entry, indexes written out, preallocation given back. 0 or errno.
 cdef int segment_finish(Segment *segment) noexcept nogil
-cdef void segment_seal(Segment *segment) noexcept nogil         # after segment_finish: may be closed on demand
+# after segment_finish: may be closed on demand
+cdef void segment_seal(Segment *segment) noexcept nogil
 # It left the list: closes the files (as soon as no pin is left) and frees the struct by `reclaim`.
 cdef void segment_retire(Segment *segment) noexcept nogil
 cdef int segment_flush_indexes(Segment *segment) noexcept nogil
 # Descriptor of an index (which: 0 offsets, 1 times), or -errno.
 cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noexcept nogil
-# What Kafka notes of a batch in the indexes; `position` is where the batch starts. 0 or errno (index file).
+# What Kafka notes of a batch in the indexes; `position` is where the batch starts. 0 or errno
+# (index file).
 cdef int segment_note_batch(Segment *segment, const BatchInfo *info, int64_t position,
                             int64_t index_interval) noexcept nogil
-cdef int segment_note_max_timestamp(Segment *segment) noexcept nogil    # time index entry, if it is greater
-cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp, int64_t offset) noexcept nogil
+# time index entry, if it is greater
+cdef int segment_note_max_timestamp(Segment *segment) noexcept nogil
+cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp,
+                                    int64_t offset) noexcept nogil
 # 0 or errno. -1 when it has none.
 cdef int segment_max_timestamp(Segment *segment, int64_t *timestamp, int64_t *offset) noexcept nogil
 cdef int segment_empty_indexes(Segment *segment) noexcept nogil         # before they are rebuilt
-# Cuts the log and drops index entries at or above `offset`; pinned files keep the old bytes. 0 or errno.
+# Cuts the log and drops index entries at or above `offset`; pinned files keep the old bytes. 0 or
+# errno.
 cdef int segment_cut(Segment *segment, int64_t size, int64_t offset) noexcept nogil
 cdef void segment_set_open_limit(int64_t limit) noexcept nogil
 cdef int64_t segment_open_count() noexcept nogil                        # open sealed segments

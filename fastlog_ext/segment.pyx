@@ -9,10 +9,10 @@ from fastlog_ext.index cimport (
     index_get, index_has_unwritten, index_init, index_needs_flush, index_truncate)
 from fastlog_ext.reclaim cimport reclaim_defer
 from fastlog_ext.system cimport (
-    EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32, close, exchange_ptr, fence_seq,
-    last_errno, load32, load32_seq, load64, load_ptr, pthread_mutex_init, pthread_mutex_lock,
-    pthread_mutex_t, pthread_mutex_unlock, rename, snprintf, store32, store32_relaxed, store64,
-    store64_seq, store_ptr, unlink)
+    EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32, close,
+    exchange_ptr, fence_seq, last_errno, load32, load32_seq, load64, load_ptr, pthread_mutex_init,
+    pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock, rename, snprintf, store32,
+    store32_relaxed, store64, store64_seq, store_ptr, unlink)
 
 cdef enum:
     PATH_LIMIT = 4200
@@ -126,7 +126,8 @@ cdef void ring_remove(Segment *segment) noexcept nogil:
 
 
 cdef int evict(SegmentFiles **victims, int64_t limit) noexcept nogil:
-    """Takes the files of the least recently used ones while more than `limit` are open. With the lock held."""
+    """Takes the files of the least recently used ones while more than `limit` are open. With the
+    lock held."""
     global ring
     cdef int count = 0
     cdef Segment *segment
@@ -254,7 +255,8 @@ cdef int create_file(Segment *segment, const char *suffix) noexcept nogil:
     return open_or_evict(segment.path, suffix, O_RDWR | O_CREAT | O_EXCL)
 
 
-cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t now_ms, int *error) noexcept nogil:
+cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t now_ms,
+                             int *error) noexcept nogil:
     cdef int fd
     cdef Segment *segment = segment_load(folder, base_offset, 0, 0, 0, error)
     if segment == NULL:
@@ -354,7 +356,8 @@ cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noex
     cdef int fd = load32(slot)
     if fd >= 0:
         return fd
-    # Readers and the writer share it, and a sealed segment's last entries may be written by either role.
+    # Readers and the writer share it, and a sealed segment's last entries may be written by either
+    # role.
     fd = open_or_evict(segment.path, b".timeindex" if which else b".index", O_RDWR)
     if fd < 0 or cas32(slot, -1, fd):
         return fd
@@ -378,7 +381,8 @@ cdef int append_entry(Segment *segment, int which, int64_t key, int32_t value) n
 cdef int segment_note_max_timestamp(Segment *segment) noexcept nogil:
     cdef int error
     cdef int64_t relative = segment.max_timestamp_offset - segment.base_offset
-    if segment.max_timestamp <= segment.last_indexed_timestamp or relative < 0 or relative > INT32_MAX:
+    if (segment.max_timestamp <= segment.last_indexed_timestamp
+            or relative < 0 or relative > INT32_MAX):
         return 0
     error = append_entry(segment, 1, segment.max_timestamp, <int32_t>relative)
     if not error:
@@ -386,7 +390,8 @@ cdef int segment_note_max_timestamp(Segment *segment) noexcept nogil:
     return error
 
 
-cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp, int64_t offset) noexcept nogil:
+cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp,
+                                    int64_t offset) noexcept nogil:
     store64_seq(&segment.max_timestamp, CHANGING_TIMESTAMP)
     store64_seq(&segment.max_timestamp_offset, offset)
     store64_seq(&segment.max_timestamp, timestamp)
@@ -409,7 +414,8 @@ cdef int segment_note_batch(Segment *segment, const BatchInfo *info, int64_t pos
     return error
 
 
-cdef int segment_max_timestamp(Segment *segment, int64_t *timestamp, int64_t *offset) noexcept nogil:
+cdef int segment_max_timestamp(Segment *segment, int64_t *timestamp,
+                               int64_t *offset) noexcept nogil:
     cdef SegmentFiles *files
     cdef int64_t again
     cdef int32_t relative = 0
@@ -431,7 +437,8 @@ cdef int segment_max_timestamp(Segment *segment, int64_t *timestamp, int64_t *of
         fd = segment_index_fd(segment, files, 1)
         if fd < 0:
             error = -fd
-        elif index_get(&segment.times, fd, index_count(&segment.times) - 1, timestamp, &relative) != 1:
+        elif index_get(&segment.times, fd, index_count(&segment.times) - 1, timestamp,
+                       &relative) != 1:
             error = last_errno()
         segment_unpin(files)
         if error:
@@ -469,8 +476,8 @@ cdef int segment_empty_indexes(Segment *segment) noexcept nogil:
 # --- truncation ---
 
 cdef int replace_log(Segment *segment, int64_t size) noexcept nogil:
-    """A copy of the prefix takes the file's place; those who pinned the old one keep its bytes. The name is
-    one that recovery (ours and Kafka's) deletes when it finds it."""
+    """A copy of the prefix takes the file's place; those who pinned the old one keep its bytes. The
+    name is one that recovery (ours and Kafka's) deletes when it finds it."""
     cdef char copied[PATH_LIMIT]
     cdef char path[PATH_LIMIT]
     cdef int error
@@ -519,7 +526,8 @@ cdef int cut_indexes(Segment *segment, int64_t relative) noexcept nogil:
 
 
 cdef int segment_cut(Segment *segment, int64_t size, int64_t offset) noexcept nogil:
-    # Pins on a sealed segment may be on files that the cap closed since, where nobody can count them.
+    # Pins on a sealed segment may be on files that the cap closed since, where nobody can count
+    # them.
     cdef int replace = segment.sealed
     cdef int error = segment_activate(segment) if replace else 0
     if error:

@@ -1,4 +1,5 @@
-"""The partition table: an immutable hash table behind one pointer, replaced as a whole by each change."""
+"""The partition table: an immutable hash table behind one pointer, replaced as a whole by each
+change."""
 import threading
 
 from libc.stdint cimport int16_t, int32_t, uint8_t, uint32_t
@@ -104,7 +105,8 @@ cdef void insert(Snapshot *snapshot, Topic *topic) noexcept nogil:
 
 
 cdef int replace(TopicTable *table, Topic *old, Topic *new) except -1:
-    """A snapshot without `old` and with `new` (either may be NULL) takes the place of the current one."""
+    """A snapshot without `old` and with `new` (either may be NULL) takes the place of the current
+    one."""
     cdef Snapshot *current = <Snapshot *>table.snapshot
     cdef Snapshot *snapshot = new_snapshot((current.count if current != NULL else 0) + 1)
     cdef uint32_t slot
@@ -179,7 +181,8 @@ cdef class Topics:
         return topic_by_name(&self.table, <const uint8_t *><const char *>name, <int16_t>len(name))
 
     def publish(self, str name, bytes topic_id, dict partitions, int partition_count):
-        """Adds the topic, or replaces what was known of it. ValueError for a number outside the topic."""
+        """Adds the topic, or replaces what was known of it. ValueError for a number outside the
+        topic."""
         cdef bytes encoded = name.encode()
         cdef Topic *topic
         with self.changes:

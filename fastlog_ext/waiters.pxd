@@ -9,7 +9,8 @@ cdef struct Waiter:
     Waiter *next
     Waiter *previous
     int64_t threshold       # woken when the published value is > threshold
-    wake_function wake      # called at most once for each add, by the waking thread, with no lock held
+    # called at most once for each add, by the waking thread, with no lock held
+    wake_function wake
     int32_t state           # 0 idle, 1 listed, 2 being woken
     void *owner
 
@@ -21,8 +22,8 @@ cdef struct WaiterList:
 
 cdef int waiter_list_init(WaiterList *waiters) noexcept nogil
 cdef void waiter_list_destroy(WaiterList *waiters) noexcept nogil
-# 0: listed, wake will be called once unless removed first. 1: `*published` has passed already, not listed.
-# -1: the list is closed (its log was removed), not listed.
+# 0: listed, wake will be called once unless removed first. 1: `*published` has passed already, not
+# listed. -1: the list is closed (its log was removed), not listed.
 cdef int waiters_add(WaiterList *waiters, Waiter *waiter, int64_t *published) noexcept nogil
 # 1: removed, wake will not be called. 0: wake was, is being, or will be called exactly once.
 cdef int waiters_remove(WaiterList *waiters, Waiter *waiter) noexcept nogil

@@ -1,7 +1,7 @@
 """Waiters on a published offset.
 
-No wake is lost: a waker stores the offset and then reads `count`; a waiter raises `count` and then reads the
-offset, both in one total order, so at least one of them sees the other.
+No wake is lost: a waker stores the offset and then reads `count`; a waiter raises `count` and then
+reads the offset, both in one total order, so at least one of them sees the other.
 """
 from libc.stdint cimport int32_t, int64_t
 from fastlog_ext.system cimport (

@@ -6,7 +6,8 @@ from fastlog_ext.partition_log import Log
 SMALL = {"segment_bytes": 4000, "index_interval_bytes": 300, "file_delete_delay_ms": 0}
 
 
-def open_log(folder, *, clean=True, leader_epoch=0, recovery_point=0, log_start_offset=0, **settings):
+def open_log(folder, *, clean=True, leader_epoch=0, recovery_point=0, log_start_offset=0,
+             **settings):
     """A log that clients may append to; small segments unless told otherwise."""
     log = Log.open(
         str(folder),
@@ -41,7 +42,8 @@ def split(data):
 
 
 def read_all(log, offset=None, bound=2, max_bytes=1 << 20):
-    """[(offset, timestamp, value)] from `offset` (the log start) to the end, as a consumer sees it."""
+    """[(offset, timestamp, value)] from `offset` (the log start) to the end, as a consumer sees
+    it."""
     offset = log.log_start_offset if offset is None else offset
     found = []
     while True:

@@ -148,7 +148,8 @@ def test_sequential_reader_needs_no_index(log):
 
 
 def reader_at(reader, offset, log):
-    """What a fresh look finds; the old reader stands behind the cut and must not see stale bytes."""
+    """What a fresh look finds; the old reader stands behind the cut and must not see stale
+    bytes."""
     error, data = reader.read(100)
     assert error == 0 and int.from_bytes(data[:8], "big") == offset
     return log.read(offset, 100)[1]
@@ -220,7 +221,8 @@ def test_duplicates_are_answered_with_the_original(tmp_path):
 
     def send(sequence, **options):
         return log.append(batch(b"v", b"w", timestamp=now, producer_id=9,
-                                producer_epoch=options.get("epoch", 2), base_sequence=sequence))[:2]  # fmt: skip
+                                # fmt: skip
+                                producer_epoch=options.get("epoch", 2), base_sequence=sequence))[:2]
 
     assert [send(0), send(2), send(4)] == [(0, 0), (0, 2), (0, 4)]
     assert send(2) == (0, 2)

@@ -2,8 +2,8 @@
 
 import struct
 
-from tests.engine.logs import batch, open_log, split
 from fastlog_ext.partition_log import live_counts
+from tests.engine.logs import batch, open_log, split
 
 
 def entries(path, form):
