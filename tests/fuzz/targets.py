@@ -10,9 +10,8 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from fastlog_ext.partition_log import CorruptLog, Log
-
 from fastlog_ext import batch, batch_records, codecs, crc32c
+from fastlog_ext.partition_log import CorruptLog, Log
 from tests.fuzz.mutation import mutate
 
 CODECS = range(5)
@@ -143,7 +142,7 @@ class Recoveries:
         path.write_bytes(mutate(path.read_bytes(), rng))
         if rng.random() < 0.2:
             rng.choice(sorted(self.folder.iterdir())).unlink()
-        trusted = rng.random() < 0.3  # the clean marker lies, so damage may show only when it is read
+        trusted = rng.random() < 0.3  # a marker that lies: damage may show only when it is read
         try:
             log = open_log(self.folder, clean=trusted)
         except (CorruptLog, OSError):
