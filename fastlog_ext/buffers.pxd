@@ -1,11 +1,14 @@
-# Input buffers: counted, recycled through a cache of each reactor, within one bound for the whole process.
+# Input buffers: counted, recycled through a cache of each reactor, within one bound for the whole
+# process.
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 cdef enum:
-    BUFFER_SMALL = 65536        # what a connection reads into when it does not know the frame's size yet
+    # what a connection reads into when it does not know the frame's size yet
+    BUFFER_SMALL = 65536
     BUFFER_CLASSES = 16         # 64 KiB << class
 
-# Bytes in use by all reactors' buffers (atomic), and the bound past which no connection starts a new one.
+# Bytes in use by all reactors' buffers (atomic), and the bound past which no connection starts a
+# new one.
 cdef struct MemoryBudget:
     int64_t used
     int64_t limit
@@ -27,8 +30,9 @@ cdef struct BufferCache:
 
 cdef void buffers_init(BufferCache *cache, MemoryBudget *budget) noexcept nogil
 cdef void buffers_destroy(BufferCache *cache) noexcept nogil
-# One reference. NULL: out of memory or budget. A frame that has begun (`growing`) may use all of the budget, the
-# start of one half of it, so that small beginnings can never keep every frame from its end.
+# One reference. NULL: out of memory or budget. A frame that has begun (`growing`) may use all of
+# the budget, the start of one half of it, so that small beginnings can never keep every frame from
+# its end.
 cdef Buffer *buffer_take(BufferCache *cache, int64_t size, int growing) noexcept nogil
 cdef void buffer_retain(Buffer *buffer) noexcept nogil
 cdef void buffer_release(Buffer *buffer) noexcept nogil

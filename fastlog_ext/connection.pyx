@@ -1,8 +1,9 @@
 """Framing, dispatch, back-pressure.
 
-Frames are parsed where they were received. A buffer serves several frames; requests that need their bytes longer hold
-a reference. The last frame's size is the guess for the next: a read is cut at a multiple of it, so that in a steady
-stream no frame is split between two buffers and nothing is ever copied.
+Frames are parsed where they were received. A buffer serves several frames; requests that need their
+bytes longer hold a reference. The last frame's size is the guess for the next: a read is cut at a
+multiple of it, so that in a steady stream no frame is split between two buffers and nothing is ever
+copied.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
@@ -19,7 +20,8 @@ from fastlog_ext.stats cimport BYTES_IN, READS_PAUSED, RECEIVES, count
 from fastlog_ext.system cimport EAGAIN
 
 cdef enum:
-    QUEUED_MOST = 256           # responses of one connection that wait to leave; past it, no more is parsed
+    # responses of one connection that wait to leave; past it, no more is parsed
+    QUEUED_MOST = 256
     QUEUED_BYTES_MOST = 4194304 # the same in bytes of memory
     RECEIVE_BUDGET = 1048576    # bytes that one connection reads before others have their turn
     HEAD_LEAST = 10             # api_key, version, correlation_id, client_id's length
@@ -29,7 +31,8 @@ cdef enum:
 cdef enum:
     NEEDS_BYTES = 0
     QUEUE_FULL = 1
-    BARRIER = 2                 # a request of the control plane is before it, or must wait for what is before it
+    # a request of the control plane is before it, or must wait for what is before it
+    BARRIER = 2
 
 
 cdef inline int queue_full(Connection *connection) noexcept nogil:
@@ -53,7 +56,8 @@ cdef const char *start_frame(Connection *connection, Buffer *buffer, uint8_t *fr
 
 
 cdef int parse(Connection *connection) noexcept nogil:
-    """Starts every whole frame in the buffer that may start now. The caller holds a reference to the buffer."""
+    """Starts every whole frame in the buffer that may start now. The caller holds a reference to
+    the buffer."""
     cdef Buffer *buffer = connection.input
     cdef int64_t left
     cdef int32_t size
@@ -103,7 +107,8 @@ cdef int parse_input(Connection *connection) noexcept nogil:
 
 
 cdef int64_t wanted(Connection *connection) noexcept nogil:
-    """The size of what is being received: the frame's own once its length is known, else a guess."""
+    """The size of what is being received: the frame's own once its length is known, else a
+    guess."""
     cdef int64_t left = connection.filled - connection.parsed
     if left >= 4:
         return <int64_t>get32(connection.input.data + connection.parsed) + 4

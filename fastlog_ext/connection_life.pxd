@@ -3,11 +3,14 @@ from libc.stdint cimport int32_t
 from fastlog_ext.plane cimport Connection, Reactor
 from fastlog_ext.transport cimport Transport
 
-# Takes over the transport's state; addresses are those of `fd`. NULL: out of memory (the state is the caller's).
+# Takes over the transport's state; addresses are those of `fd`. NULL: out of memory (the state is
+# the caller's).
 cdef Connection *connection_new(Reactor *reactor, const Transport *transport, void *state, int fd,
                                 int32_t listener) noexcept nogil
-cdef void connection_join(Connection *connection) noexcept nogil        # into its reactor's registry
-# Closes the transport and drops what can be dropped. What is in flight finds `closed` set later. Idempotent.
+# into its reactor's registry
+cdef void connection_join(Connection *connection) noexcept nogil
+# Closes the transport and drops what can be dropped. What is in flight finds `closed` set later.
+# Idempotent.
 cdef void connection_close(Connection *connection) noexcept nogil
 # Closes it for what the peer sent, and says so once in the event queue.
 cdef void connection_refuse(Connection *connection, const char *reason) noexcept nogil

@@ -3,7 +3,8 @@ from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport strncpy
 from fastlog_ext.system cimport (
-    ENOMEM, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, write)
+    ENOMEM, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
+    write)
 
 
 cdef int events_open(EventQueue *queue, int notify_fd) noexcept nogil:

@@ -1,9 +1,10 @@
 """Fetch: read, answer, or wait.
 
-A fetch that finds too little waits on the high watermark of each of its partitions. The first wake posts it to its
-reactor, which takes the other waiters off their lists; those that are being woken at that very moment still touch
-the request, so it goes on (or is reused) only when `waiting` has come to zero, which the last wake says by a second
-piece of mail. `waiting` starts one above the number of waiters; that one is the reactor's.
+A fetch that finds too little waits on the high watermark of each of its partitions. The first wake
+posts it to its reactor, which takes the other waiters off their lists; those that are being woken
+at that very moment still touch the request, so it goes on (or is reused) only when `waiting` has
+come to zero, which the last wake says by a second piece of mail. `waiting` starts one above the
+number of waiters; that one is the reactor's.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
@@ -96,7 +97,8 @@ cdef void fetches_destroy(Reactor *reactor) noexcept nogil:
         free(request)
 
 
-cdef const char *fetch_start(Connection *connection, const uint8_t *frame, int64_t size) noexcept nogil:
+cdef const char *fetch_start(Connection *connection, const uint8_t *frame,
+                             int64_t size) noexcept nogil:
     cdef Reactor *reactor = connection.reactor
     cdef FetchRequest *request = take_request(reactor)
     cdef const char *reason
@@ -147,7 +149,8 @@ cdef void find_logs(FetchRequest *request) noexcept nogil:
             partition.error = UNKNOWN_TOPIC_OR_PARTITION
         else:
             partition.log = topic.partitions[partition.index]
-            # A replica is served only as one of the partition's known replicas, and there are none yet.
+            # A replica is served only as one of the partition's known replicas, and there are none
+            # yet.
             if partition.log == NULL or request.replica_id >= 0:
                 partition.error = NOT_LEADER_OR_FOLLOWER
 
@@ -298,7 +301,8 @@ cdef int park(FetchRequest *request) noexcept nogil:
         if not partition.listed:
             add32(&request.waiting, -1)
     if result:
-        # Woken before it slept. Its own mail brings it back even when a wake has been posted already.
+        # Woken before it slept. Its own mail brings it back even when a wake has been posted
+        # already.
         request.expired |= result < 0
         if exchange32(&request.posted, 1) == 0:
             mailbox_post(&request.reactor.mailbox, &request.woken)
@@ -326,7 +330,8 @@ cdef int list_waiter(FetchRequest *request, FetchPartition *partition) noexcept 
 
 
 cdef void wake(Waiter *waiter) noexcept nogil:
-    """On whichever thread moved the high watermark. The countdown is its last touch of the request."""
+    """On whichever thread moved the high watermark. The countdown is its last touch of the
+    request."""
     cdef FetchRequest *request = <FetchRequest *>waiter.owner
     cdef Reactor *reactor = request.reactor
     if exchange32(&request.posted, 1) == 0:

@@ -37,7 +37,8 @@ cdef struct FetchRequest:
     Timer timer
     Reactor *reactor
     Response *response
-    uint8_t *frame              # its own copy: a waiting fetch must not hold the connection's buffer
+    # its own copy: a waiting fetch must not hold the connection's buffer
+    uint8_t *frame
     int64_t frame_capacity
     RequestHead head
     int32_t replica_id
@@ -63,7 +64,9 @@ cdef struct FetchRequest:
     int32_t partition_count
     int32_t partition_capacity
 
-cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame, int64_t size) noexcept nogil
-# Encodes head, topics and partitions; the records by file ranges or, when short, read into the response.
-# 0, ENOMEM, or EIO (a short read). The pins of partitions' reads are given back or passed on.
+cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
+                             int64_t size) noexcept nogil
+# Encodes head, topics and partitions; the records by file ranges or, when short, read into the
+# response. 0, ENOMEM, or EIO (a short read). The pins of partitions' reads are given back or passed
+# on.
 cdef int fetch_encode(FetchRequest *request) noexcept nogil

@@ -1,5 +1,5 @@
-"""Fetch as bytes. Versions: KIP-98 (4), KIP-107 (5), KIP-227 (7), KIP-320 (9, 12), KIP-392 (11), KIP-516 (13),
-KIP-903 (15), KIP-951 (16), KIP-853 (17), KIP-1166 (18)."""
+"""Fetch as bytes. Versions: KIP-98 (4), KIP-107 (5), KIP-227 (7), KIP-320 (9, 12), KIP-392 (11),
+KIP-516 (13), KIP-903 (15), KIP-951 (16), KIP-853 (17), KIP-1166 (18)."""
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
@@ -13,7 +13,8 @@ from fastlog_ext.segment cimport segment_unpin
 from fastlog_ext.stats cimport PREADS, count
 from fastlog_ext.system cimport EINTR, EIO, ENOMEM, last_errno, pread, ssize_t
 from fastlog_ext.wire cimport (
-    Text, put_count, put_no_tags, put_text, put_uvarint, read_count, read_head, read_text, skip_tags)
+    Text, put_count, put_no_tags, put_text, put_uvarint, read_count, read_head, read_text,
+    skip_tags)
 
 cdef enum:
     FLEXIBLE_FROM = 12
@@ -120,7 +121,8 @@ cdef void skip_forgotten(FetchRequest *request, Cursor *cursor) noexcept nogil:
 
 
 cdef void parse_tags(FetchRequest *request, Cursor *cursor) noexcept nogil:
-    """The tagged fields of the request; replica_state replaced replica_id in version 15 (KIP-903)."""
+    """The tagged fields of the request; replica_state replaced replica_id in version 15
+    (KIP-903)."""
     cdef uint32_t left = cursor_get_uvarint(cursor)
     cdef uint32_t tag, size
     cdef Cursor field
@@ -151,7 +153,8 @@ cdef int copy_frame(FetchRequest *request, const uint8_t *frame, int64_t size) n
     return 0
 
 
-cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame, int64_t size) noexcept nogil:
+cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
+                             int64_t size) noexcept nogil:
     cdef Cursor cursor
     cdef int32_t left
     cdef Text rack
@@ -188,7 +191,8 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame, int64_
 
 
 cdef int16_t error_for(FetchRequest *request, int16_t error) noexcept nogil:
-    """Clients before version 6 know no KAFKA_STORAGE_ERROR; this one makes them refresh their metadata."""
+    """Clients before version 6 know no KAFKA_STORAGE_ERROR; this one makes them refresh their
+    metadata."""
     return 6 if error == 56 and request.head.version <= 5 else error
 
 
@@ -205,7 +209,8 @@ cdef uint8_t *encode_partition_head(FetchRequest *request, FetchPartition *parti
     if version >= 5:
         put64(out, -1 if failed else partition.read.view.log_start_offset)
         out += 8
-    # Aborted transactions: none yet; null tells a reader of uncommitted data that none were looked for.
+    # Aborted transactions: none yet; null tells a reader of uncommitted data that none were looked
+    # for.
     out = put_count(out, request.head.flexible, 0 if request.read_committed and not failed else -1)
     if version >= 11:
         put32(out, -1)                  # preferred_read_replica

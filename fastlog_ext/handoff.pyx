@@ -1,7 +1,8 @@
 """Requests that the control plane answers.
 
-Such a request is a barrier: it leaves when nothing before it is unanswered, and nothing after it is parsed until it is
-answered. So a connection has one at most, and the copy of its frame is all that it holds while it waits.
+Such a request is a barrier: it leaves when nothing before it is unanswered, and nothing after it is
+parsed until it is answered. So a connection has one at most, and the copy of its frame is all that
+it holds while it waits.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc

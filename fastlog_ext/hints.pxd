@@ -4,5 +4,6 @@ from fastlog_ext.plane cimport Connection
 from libc.stdint cimport int32_t
 
 cdef void hints_fit(Connection *connection, int32_t partitions) noexcept nogil
-cdef const ReadHint *hint_find(Connection *connection, PartitionLog *log) noexcept nogil    # or NULL
+# or NULL
+cdef const ReadHint *hint_find(Connection *connection, PartitionLog *log) noexcept nogil
 cdef void hint_keep(Connection *connection, PartitionLog *log, const ReadHint *hint) noexcept nogil

@@ -1,7 +1,8 @@
 """Mail between threads and a reactor.
 
-A poster pushes and then looks whether the reactor sleeps; the reactor announces its sleep and then looks
-whether there is mail, both sequentially consistent, so that one of them always sees the other.
+A poster pushes and then looks whether the reactor sleeps; the reactor announces its sleep and then
+looks whether there is mail, both sequentially consistent, so that one of them always sees the
+other.
 """
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from fastlog_ext.sockets cimport EFD_CLOEXEC, EFD_NONBLOCK, eventfd

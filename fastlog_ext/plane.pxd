@@ -1,5 +1,5 @@
-# The structures that the modules of the network half share. A reactor and all that hangs on it is touched by
-# its own thread only, except what says otherwise.
+# The structures that the modules of the network half share. A reactor and all that hangs on it is
+# touched by its own thread only, except what says otherwise.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.buffers cimport Buffer, BufferCache, MemoryBudget
 from fastlog_ext.events cimport EventQueue
@@ -30,7 +30,8 @@ cdef struct FilePiece:
     int64_t position
     int64_t size
 
-# One slot in a connection's queue of responses; leaves when it is ready and all before it have left.
+# One slot in a connection's queue of responses; leaves when it is ready and all before it have
+# left.
 cdef struct Response:
     Response *next
     Connection *connection
@@ -44,7 +45,8 @@ cdef struct Response:
     int32_t piece_capacity
     int32_t piece_next          # pieces before it have left
     void *owner                 # the request, while it is not ready
-    void (*cancel)(void *owner) noexcept nogil  # the connection is gone: finish soon. NULL: it will by itself
+    # the connection is gone: finish soon. NULL: it will by itself
+    void (*cancel)(void *owner) noexcept nogil
 
 cdef struct HintSlot:
     PartitionLog *log           # retained, so that its address cannot come to mean another log
@@ -108,7 +110,8 @@ cdef struct Reactor:
     int8_t stopping
     int64_t stop_deadline_ms
     Mail stop_mail
-    Timer accept_timer          # of the reactor that owns the listeners: out of descriptors, try later
+    # of the reactor that owns the listeners: out of descriptors, try later
+    Timer accept_timer
     int8_t accepting
     int64_t file_send_min
 

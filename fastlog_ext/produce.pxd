@@ -3,8 +3,8 @@ from libc.stdint cimport int64_t, uint8_t
 from fastlog_ext.buffers cimport Buffer
 from fastlog_ext.plane cimport Connection, Reactor
 
-# `frame` lies in `buffer`, which is retained while its batches are needed. NULL, or why the frame is malformed
-# (nothing has been appended then, and the connection is the caller's to close).
+# `frame` lies in `buffer`, which is retained while its batches are needed. NULL, or why the frame
+# is malformed (nothing has been appended then, and the connection is the caller's to close).
 cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *frame,
                                int64_t size) noexcept nogil
 cdef void produce_destroy(Reactor *reactor) noexcept nogil      # the free list

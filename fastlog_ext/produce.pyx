@@ -1,11 +1,12 @@
 """Produce: from a parsed request to appends, to the answer.
 
-A request's parts end on any thread, in any order. One atomic count, which starts one above the number of parts,
-decides who goes on: the reactor itself when it is the last, else whoever is, by mail to the reactor.
+A request's parts end on any thread, in any order. One atomic count, which starts one above the
+number of parts, decides who goes on: the reactor itself when it is the last, else whoever is, by
+mail to the reactor.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
 from fastlog_ext.batch cimport (
     ATTRIBUTE_TRANSACTIONAL, BatchPolicy, BatchVerdict, batch_validate)
 from fastlog_ext.buffers cimport Buffer, buffer_release, buffer_retain
@@ -78,6 +79,7 @@ cdef void produce_destroy(Reactor *reactor) noexcept nogil:
         request = <ProduceRequest *>reactor.free_produces
         reactor.free_produces = request.next_free
         free(request.topics)
+        free(request.names)
         free(request.partitions)
         free(request)
 
@@ -246,6 +248,29 @@ cdef void appended(ProduceRequest *request) noexcept nogil:
         answer(request)
 
 
+cdef inline int committed(ProducePartition *partition) noexcept nogil:
+    return load64(&partition.log.published_high_watermark) > partition.append.last_offset
+
+
+cdef void let_go_of_input(ProduceRequest *request) noexcept nogil:
+    """What waits for replicas needs the topics' names only: the batches' buffer may go."""
+    cdef int64_t size = 0
+    cdef int32_t number
+    cdef uint8_t *names
+    for number in range(request.topic_count):
+        size += request.topics[number].name_size
+    names = <uint8_t *>realloc(request.names, size)
+    if names == NULL:
+        return                          # then it is held until the answer
+    request.names = names
+    for number in range(request.topic_count):
+        memcpy(names, request.topics[number].name, request.topics[number].name_size)
+        request.topics[number].name = names
+        names += request.topics[number].name_size
+    buffer_release(request.input)
+    request.input = NULL
+
+
 cdef void await_commit(ProduceRequest *request) noexcept nogil:
     cdef ProducePartition *partition
     cdef int32_t number
@@ -253,9 +278,7 @@ cdef void await_commit(ProduceRequest *request) noexcept nogil:
     cdef int32_t idle
     for number in range(request.partition_count):
         partition = &request.partitions[number]
-        if (partition.error == 0
-                and load64(&partition.log.published_high_watermark) <= partition.append.last_offset):
-            listed += 1
+        listed += partition.error == 0 and not committed(partition)
     if listed == 0:
         answer(request)
         return
@@ -266,6 +289,7 @@ cdef void await_commit(ProduceRequest *request) noexcept nogil:
     # Without memory for the timer it still ends with the commit, or with the log.
     timer_set(&request.reactor.timers, &request.timer, request.reactor.now_ms
               + (request.timeout_ms if request.timeout_ms > 0 else 0))
+    let_go_of_input(request)
     for number in range(request.partition_count):
         list_waiter(request, &request.partitions[number])
     idle = 1
@@ -277,8 +301,7 @@ cdef void await_commit(ProduceRequest *request) noexcept nogil:
 
 cdef void list_waiter(ProduceRequest *request, ProducePartition *partition) noexcept nogil:
     cdef int result
-    if (partition.error
-            or load64(&partition.log.published_high_watermark) > partition.append.last_offset):
+    if partition.error or committed(partition):
         return
     partition.waiter.threshold = partition.append.last_offset
     partition.waiter.wake = one_committed
@@ -317,8 +340,7 @@ cdef void timed_out(Timer *timer) noexcept nogil:
 
 cdef void check_committed(ProducePartition *partition) noexcept nogil:
     """Woken by the high watermark, or because the log was closed under it."""
-    if (partition.listed and partition.error == 0
-            and load64(&partition.log.published_high_watermark) <= partition.append.last_offset):
+    if partition.listed and partition.error == 0 and not committed(partition):
         partition.error = NOT_LEADER_OR_FOLLOWER
         if load32(&partition.log.state) != LOG_ONLINE:
             partition.error = KAFKA_STORAGE_ERROR
@@ -343,4 +365,4 @@ cdef void answer(ProduceRequest *request) noexcept nogil:
     give_back(request)
     response_ready(response)
     if failed:
-        connection_close(connection)    # the client expects no answer and must notice (or no memory)
+        connection_close(connection)    # the client awaits no answer and must notice (or no memory)

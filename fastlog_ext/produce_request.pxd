@@ -38,13 +38,15 @@ cdef struct ProduceRequest:
     int8_t committing       # 0: its appends are under way; 1: it waits for replicas
     int16_t acks
     int32_t timeout_ms
-    int32_t pending         # atomic: appends, then waiters, not finished yet, and one for the reactor
+    # atomic: appends, then waiters, not finished yet, and one for the reactor
+    int32_t pending
     ProduceTopic *topics
     int32_t topic_count
     int32_t topic_capacity
     ProducePartition *partitions
     int32_t partition_count
     int32_t partition_capacity
+    uint8_t *names              # topics' names, once the input has been let go
 
 # NULL, or why it is malformed. Fills topics and partitions in the order of the request.
 cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame, int64_t size) noexcept nogil

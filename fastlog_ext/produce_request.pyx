@@ -1,4 +1,5 @@
-"""Produce as bytes. Versions: KIP-98 (3), KIP-207 (5), KIP-467 (8), KIP-482 (9), KIP-951 (10), KIP-516 (13)."""
+"""Produce as bytes. Versions: KIP-98 (3), KIP-207 (5), KIP-467 (8), KIP-482 (9), KIP-951 (10),
+KIP-516 (13)."""
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport realloc
 from libc.string cimport memset, strlen
@@ -9,7 +10,8 @@ from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_reserve
 from fastlog_ext.system cimport ENOMEM
 from fastlog_ext.wire cimport (
-    Text, put_count, put_no_tags, put_text, read_count, read_head, read_length, read_text, skip_tags)
+    Text, put_count, put_no_tags, put_text, read_count, read_head, read_length, read_text,
+    skip_tags)
 
 cdef enum:
     FLEXIBLE_FROM = 9
@@ -91,7 +93,8 @@ cdef int parse_topic(ProduceRequest *request, Cursor *cursor) noexcept nogil:
     return 0
 
 
-cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame, int64_t size) noexcept nogil:
+cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame,
+                               int64_t size) noexcept nogil:
     cdef Cursor cursor
     cdef Text transactional_id
     cdef int32_t left
@@ -115,7 +118,8 @@ cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame, int64_t 
     return NULL
 
 
-cdef uint8_t *encode_refusal(uint8_t *out, ProducePartition *partition, int flexible) noexcept nogil:
+cdef uint8_t *encode_refusal(uint8_t *out, ProducePartition *partition,
+                             int flexible) noexcept nogil:
     """record_errors and error_message (KIP-467)."""
     cdef const uint8_t *message = <const uint8_t *>partition.message
     cdef int32_t size = <int32_t>strlen(partition.message) if partition.message != NULL else 0

@@ -24,7 +24,8 @@ from fastlog_ext.system cimport (
     pthread_mutex_init, store32)
 from fastlog_ext.topics cimport Topics
 
-# Planes whose threads run. Strong references: one that is forgotten is stopped at exit, never freed under them.
+# Planes whose threads run. Strong references: one that is forgotten is stopped at exit, never freed
+# under them.
 _running = set()
 _JOIN_SECONDS = 5
 
@@ -51,9 +52,11 @@ cdef tuple _address(sockaddr_storage *address):
 
 
 cdef class Request:
-    """A request for the control plane, from one connection, which sends nothing after it until it is answered.
+    """A request for the control plane, from one connection, which sends nothing after it until it
+    is answered.
 
-    Answer with `respond` or `close`, once, from any thread. One that is dropped unanswered closes its connection.
+    Answer with `respond` or `close`, once, from any thread. One that is dropped unanswered closes
+    its connection.
     """
 
     cdef Handoff *handoff
@@ -98,7 +101,8 @@ cdef class Request:
         handoff_answer(handoff, answer, size)
 
     def __dealloc__(self):
-        # The plane may have been cleared by the collector, but its memory stays while a request is open.
+        # The plane may have been cleared by the collector, but its memory stays while a request is
+        # open.
         if self.handoff != NULL:
             handoff_answer(self.handoff, NULL, 0)
             self.handoff = NULL
@@ -123,11 +127,13 @@ cdef Request _new_request(DataPlane plane, Handoff *handoff):
 
 
 cdef class DataPlane:
-    """Reactor threads that serve Produce and Fetch, and hand every other request to the control plane.
+    """Reactor threads that serve Produce and Fetch, and hand every other request to the control
+    plane.
 
-    topics: the partition table. reactors: threads. max_request_bytes: a longer frame closes its connection.
-    max_fetch_bytes: bound of a Fetch response's records. request_memory: bytes of input buffers in use past which
-    connections are not read from. walk_records: validate every record of every batch.
+    topics: the partition table. reactors: threads. max_request_bytes: a longer frame closes its
+    connection. max_fetch_bytes: bound of a Fetch response's records. request_memory: bytes of input
+    buffers in use past which connections are not read from. walk_records: validate every record of
+    every batch.
     """
 
     cdef Plane *plane
@@ -197,7 +203,8 @@ cdef class DataPlane:
             raise RuntimeError("this data plane belongs to the parent of a forked process")
 
     def listen(self, host, int port, str name):
-        """Binds a listener (port 0: any free one), before `start`. Returns (host, port). Raises OSError."""
+        """Binds a listener (port 0: any free one), before `start`. Returns (host, port). Raises
+        OSError."""
         self._check()
         if self._state != 0:
             raise RuntimeError("listeners are added before start")
@@ -233,10 +240,11 @@ cdef class DataPlane:
             store32(&self.plane.reactors[number].state, 1)
 
     def stop(self, drain_seconds=0):
-        """Stops accepting, answers what is in flight for at most `drain_seconds`, closes everything, joins.
+        """Stops accepting, answers what is in flight for at most `drain_seconds`, closes
+        everything, joins.
 
-        Parked fetches are answered at once. Idempotent. False: a thread could not be joined, or something outside
-        still holds a connection; the memory is then left to the process's end.
+        Parked fetches are answered at once. Idempotent. False: a thread could not be joined, or
+        something outside still holds a connection; the memory is then left to the process's end.
         """
         cdef int number, joined
         cdef bint clean = True
@@ -266,7 +274,8 @@ cdef class DataPlane:
 
     @property
     def request_fd(self):
-        """An eventfd: readable when requests or events wait. The reader reads it, then takes all."""
+        """An eventfd: readable when requests or events wait. The reader reads it, then takes
+        all."""
         self._check()
         return self.plane.request_fd
 
@@ -302,7 +311,8 @@ cdef class DataPlane:
         return result
 
     cdef _forked(self):
-        """In the child of a fork, where no thread of ours runs: let go of what the parent serves."""
+        """In the child of a fork, where no thread of ours runs: let go of what the parent
+        serves."""
         cdef int number
         cdef Connection *connection
         for number in range(self.plane.listener_count):
@@ -311,7 +321,8 @@ cdef class DataPlane:
         for number in range(self.plane.reactor_count):
             close(self.plane.reactors[number].epoll_fd)
             close(self.plane.reactors[number].mailbox.event_fd)
-            # A thread may have been in the middle of a change, but the forward links are always whole.
+            # A thread may have been in the middle of a change, but the forward links are always
+            # whole.
             connection = self.plane.reactors[number].connections
             while connection != NULL:
                 if not connection.closed:

@@ -1,7 +1,7 @@
 """A reactor's turn: events, mail, timers, what they left to do; then sleep.
 
-The thread never has a Python thread state. It holds published pointers only within a turn: it is offline for the
-reclaimer while it sleeps, and quiescent at the end of each turn.
+The thread never has a Python thread state. It holds published pointers only within a turn: it is
+offline for the reclaimer while it sleeps, and quiescent at the end of each turn.
 """
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport free
@@ -107,7 +107,8 @@ cdef int stopped(Reactor *reactor) noexcept nogil:
         return 0
     mailbox_drain(&reactor.mailbox)                 # the last connections that were on their way
     if late:
-        timers_fire(&reactor.timers, INT64_MAX)     # what waits for replicas is answered as timed out
+        # what waits for replicas is answered as timed out
+        timers_fire(&reactor.timers, INT64_MAX)
     close_finished(reactor, late)
     reap_connections(reactor)
     return reactor.live == 0 or reactor.now_ms >= reactor.stop_deadline_ms + LAST_WAIT_MS
@@ -187,7 +188,8 @@ cdef void handle(Reactor *reactor, epoll_event *event) noexcept nogil:
         connection_close(connection)    # nothing can be sent any more
         return
     if event.events & EPOLLRDHUP:
-        connection.hangup = 1           # there may be requests before the end, and answers are awaited
+        # there may be requests before the end, and answers are awaited
+        connection.hangup = 1
         connection.readable = 1
     if event.events & EPOLLIN:
         connection.readable = 1

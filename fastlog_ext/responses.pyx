@@ -229,8 +229,8 @@ cdef void advance(Connection *connection, int64_t sent) noexcept nogil:
 
 
 cdef int64_t send_file_piece(Connection *connection, int *error) noexcept nogil:
-    """One sendfile of the piece that is next. A file shorter than it was when read is an error: what was
-    announced cannot be sent any more."""
+    """One sendfile of the piece that is next. A file shorter than it was when read is an error:
+    what was announced cannot be sent any more."""
     cdef Response *response = connection.first
     cdef FilePiece *piece = &response.pieces[response.piece_next]
     cdef int64_t size = piece.size if piece.size < FILE_CHUNK else FILE_CHUNK

@@ -69,7 +69,8 @@ cdef extern from * nogil:
     """
     int accept_connection "fl_accept"(int fd) noexcept
     void set_no_delay "fl_no_delay"(int fd) noexcept
-    int address_text "fl_address"(const sockaddr_storage *address, char *out, unsigned size) noexcept
+    int address_text "fl_address"(const sockaddr_storage *address, char *out,
+                                  unsigned size) noexcept
     int start_thread "fl_thread"(pthread_t *thread, void *(*start)(void *) noexcept nogil,
                                  void *argument) noexcept
     int join_within "fl_join_within"(pthread_t thread, long seconds) noexcept

@@ -15,7 +15,10 @@ cdef struct TimerHeap:
     int32_t capacity
 
 cdef void timers_destroy(TimerHeap *heap) noexcept nogil
-cdef int timer_set(TimerHeap *heap, Timer *timer, int64_t deadline_ms) noexcept nogil   # 0 or ENOMEM
-cdef void timer_cancel(TimerHeap *heap, Timer *timer) noexcept nogil                    # no effect if not set
-cdef int timers_fire(TimerHeap *heap, int64_t now_ms) noexcept nogil                    # how many fired
+# 0 or ENOMEM
+cdef int timer_set(TimerHeap *heap, Timer *timer, int64_t deadline_ms) noexcept nogil
+# no effect if not set
+cdef void timer_cancel(TimerHeap *heap, Timer *timer) noexcept nogil
+# how many fired
+cdef int timers_fire(TimerHeap *heap, int64_t now_ms) noexcept nogil
 cdef int64_t timers_next(TimerHeap *heap) noexcept nogil                                # -1: none

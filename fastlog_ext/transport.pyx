@@ -26,7 +26,8 @@ cdef int64_t socket_recv(void *state, uint8_t *out, int64_t size, int *error) no
             return -1
 
 
-cdef int64_t socket_send(void *state, iovec *pieces, int count, int more, int *error) noexcept nogil:
+cdef int64_t socket_send(void *state, iovec *pieces, int count, int more,
+                         int *error) noexcept nogil:
     cdef msghdr message
     cdef int64_t sent
     memset(&message, 0, sizeof(message))

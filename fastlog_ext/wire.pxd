@@ -1,4 +1,5 @@
-# The frame's head, and the primitives of the flexible encoding (KIP-482), for the two requests of the hot path.
+# The frame's head, and the primitives of the flexible encoding (KIP-482), for the two requests of
+# the hot path.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from fastlog_ext.cursor cimport (
@@ -20,7 +21,8 @@ cdef struct Text:
 cdef void read_head(Cursor *cursor, int16_t flexible_from, RequestHead *head) noexcept nogil
 cdef void skip_tags(Cursor *cursor) noexcept nogil
 cdef void read_text(Cursor *cursor, int flexible, Text *out) noexcept nogil
-# The count of an array whose elements take at least `least` bytes each; -1: null. Fails when they cannot be there.
+# The count of an array whose elements take at least `least` bytes each; -1: null. Fails when they
+# cannot be there.
 cdef int32_t read_count(Cursor *cursor, int flexible, int32_t least) noexcept nogil
 # The length of bytes or records; -1: null.
 cdef int32_t read_length(Cursor *cursor, int flexible) noexcept nogil
@@ -40,7 +42,8 @@ cdef inline uint8_t *put_count(uint8_t *out, int flexible, int32_t count) noexce
     put32(out, count)
     return out + 4
 
-cdef inline uint8_t *put_text(uint8_t *out, int flexible, const uint8_t *data, int32_t size) noexcept nogil:
+cdef inline uint8_t *put_text(uint8_t *out, int flexible, const uint8_t *data,
+                              int32_t size) noexcept nogil:
     """At most size + 5 bytes. NULL data: null."""
     if data == NULL:
         if flexible:

@@ -13,11 +13,19 @@ from fastlog_ext.topics import Topics
 from .wire import Client
 
 SETTINGS = {
-    "segment_bytes": 1 << 30, "segment_ms": 604800000, "segment_jitter_ms": 0,
-    "segment_index_bytes": 10485760, "index_interval_bytes": 4096, "max_message_bytes": 1048588,
-    "timestamp_type": 0, "timestamp_before_max_ms": (1 << 63) - 1,
-    "timestamp_after_max_ms": (1 << 63) - 1, "preallocate": 0, "compacted": 0,
-    "producer_id_expiration_ms": 86400000, "file_delete_delay_ms": 0,
+    "segment_bytes": 1 << 30,
+    "segment_ms": 604800000,
+    "segment_jitter_ms": 0,
+    "segment_index_bytes": 10485760,
+    "index_interval_bytes": 4096,
+    "max_message_bytes": 1048588,
+    "timestamp_type": 0,
+    "timestamp_before_max_ms": (1 << 63) - 1,
+    "timestamp_after_max_ms": (1 << 63) - 1,
+    "preallocate": 0,
+    "compacted": 0,
+    "producer_id_expiration_ms": 86400000,
+    "file_delete_delay_ms": 0,
 }
 
 
@@ -36,8 +44,12 @@ class Broker:
         logs = {}
         for index in set(range(partitions)) - set(missing):
             log = Log.open(
-                str(self.folder / f"{name}-{index}"), topic=name, partition=index,
-                topic_id=topic_id, settings={**SETTINGS, **settings}, clean=True,
+                str(self.folder / f"{name}-{index}"),
+                topic=name,
+                partition=index,
+                topic_id=topic_id,
+                settings={**SETTINGS, **settings},
+                clean=True,
             )
             log.become_leader(0)
             logs[index] = log

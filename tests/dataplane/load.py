@@ -1,6 +1,6 @@
 """Load from another process: produces and fetches until told to stop, then prints what it saw.
 
-    python -m tests.dataplane.load HOST PORT TOPIC SECONDS
+python -m tests.dataplane.load HOST PORT TOPIC SECONDS
 """
 
 import sys

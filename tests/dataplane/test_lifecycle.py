@@ -1,7 +1,6 @@
 """Start, stop, fork, exit, and the interpreter's lock."""
 
 import ctypes
-import os
 import socket
 import subprocess
 import sys
@@ -30,21 +29,28 @@ def wait_until(condition, seconds=10):
 def python(code, *arguments, **options):
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code), *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, **options,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
     )
 
 
 def test_the_interpreter_lock_stops_nobody(broker):
-    """A thread of ours holds the lock for two seconds; another process produces and fetches meanwhile."""
+    """A thread holds the lock for two seconds; another process produces and fetches meanwhile."""
     broker.topic("t")
     host, port = broker.address
     worker = subprocess.Popen(
         [sys.executable, "-m", "tests.dataplane.load", host, str(port), "t", "2.4"],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert worker.stdout.readline() == "ready\n"
     before = time.monotonic()
-    ctypes.PyDLL(None).usleep(2_000_000)    # PyDLL: called with the lock held
+    ctypes.PyDLL(None).usleep(2_000_000)  # PyDLL: called with the lock held
     held = time.monotonic() - before
     out, _ = worker.communicate(timeout=30)
     rounds, worst = out.split()
@@ -58,9 +64,11 @@ def hammer(broker, ending, problems):
         try:
             with broker.client(timeout=5) as client:
                 while not ending.is_set():
-                    client.send(*(produce({"t": [(n % 4, data)]}, acks=-1) for n in range(8)),
-                                fetch({"t": [(n, 1 << 40) for n in range(3)]}, max_wait=20),
-                                fetch({"t": [(3, 0)]}, max_wait=20))
+                    client.send(
+                        *(produce({"t": [(n % 4, data)]}, acks=-1) for n in range(8)),
+                        fetch({"t": [(n, 1 << 40) for n in range(3)]}, max_wait=20),
+                        fetch({"t": [(3, 0)]}, max_wait=20),
+                    )
                     for _ in range(10):
                         client.receive()
         except TimeoutError as problem:
@@ -126,9 +134,8 @@ def test_a_request_that_nobody_answers_does_not_hold_the_stop():
         client.sendall(b"\0\0\0\x0a\0\x03\0\1\0\0\0\x07\xff\xff")
         wait_until(lambda: plane.stats()["other_requests"] == 1)
         (request,) = plane.take_requests(5)
-        assert plane.stop(0) is False   # its memory stays, so that a late answer meets nothing freed
+        assert plane.stop(0) is False  # its memory stays, so that a late answer meets nothing freed
         request.respond(b"late")
-        del request, plane
 
 
 def test_stop_and_start_without_connections():
@@ -139,12 +146,13 @@ def test_stop_and_start_without_connections():
         assert plane.stop(0) and plane.stop(0)
         with pytest.raises(RuntimeError):
             plane.start()
-    DataPlane(Topics(), reactors=2, node_id=1)      # never started
+    DataPlane(Topics(), reactors=2, node_id=1)  # never started
 
 
 def test_a_stop_that_was_forgotten(tmp_path):
     """The interpreter ends under load, with everything open."""
-    done = python("""
+    done = python(
+        """
         import socket, sys, os
         sys.path.insert(0, os.getcwd())
         from pathlib import Path
@@ -159,12 +167,15 @@ def test_a_stop_that_was_forgotten(tmp_path):
         client.send(fetch({"t": [(1, 0)]}, max_wait=60000))
         client.send(b"\\0\\x03\\0\\1\\0\\0\\0\\x07\\xff\\xff")
         print("end")
-    """, tmp_path)
+    """,
+        tmp_path,
+    )
     assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
 
 
 def test_after_a_fork_the_child_has_nothing(tmp_path):
-    done = python("""
+    done = python(
+        """
         import os, sys, socket, time
         sys.path.insert(0, os.getcwd())
         from pathlib import Path
@@ -179,8 +190,9 @@ def test_after_a_fork_the_child_has_nothing(tmp_path):
         if child == 0:
             client.socket.close()
             listening = [
-                fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{fd}")
-                and os.readlink(f"/proc/self/fd/{fd}").startswith(("socket:", "anon_inode:[eventp"))]
+                fd for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)
+                fd for fd in os.listdir("/proc/self/fd")
+                if os.path.exists("/proc/self/fd/" + fd)
             status = 10 if listening else 0
             for call in (broker.plane.stats, broker.plane.take_requests,
                          lambda: broker.plane.stop(0), lambda: broker.plane.request_fd):
@@ -194,5 +206,7 @@ def test_after_a_fork_the_child_has_nothing(tmp_path):
         assert client.produce({"t": [(0, batch(b"x"))]})[0].error == 0
         assert broker.close()
         print(os.waitstatus_to_exitcode(status))
-    """, tmp_path)
+    """,
+        tmp_path,
+    )
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr

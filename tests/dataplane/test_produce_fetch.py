@@ -23,7 +23,12 @@ def test_produce_answers_in_every_version(broker, version):
         for number in range(3):
             data = batch(b"a", b"b")
             (part,) = client.produce({topic: [(1, data)]}, version=version)
-            assert (part.topic, part.index, part.error, part.base_offset) == (topic, 1, 0, 2 * number)
+            assert (part.topic, part.index, part.error, part.base_offset) == (
+                topic,
+                1,
+                0,
+                2 * number,
+            )
             assert part.append_time == -1
             assert part.log_start == (0 if version >= 5 else None)
             assert part.record_errors == ([] if version >= 8 else None) and part.message is None
@@ -39,7 +44,10 @@ def test_fetch_returns_the_bytes_in_every_version(broker, version):
     with broker.client() as client:
         parts = client.fetch({topic: [(1, 0), (0, 0)]}, version=version)
         assert [(p.topic, p.index, p.error) for p in parts] == [(topic, 1, 0), (topic, 0, 0)]
-        assert parts[0].records == log.read(0, 1 << 20)[1] and offsets_of(parts[0].records) == [0, 2]
+        assert parts[0].records == log.read(0, 1 << 20)[1] and offsets_of(parts[0].records) == [
+            0,
+            2,
+        ]
         assert (parts[0].high_watermark, parts[0].last_stable) == (3, 3)
         assert parts[0].log_start == (0 if version >= 5 else None)
         assert parts[0].aborted is None and parts[1].records == b""
@@ -59,14 +67,26 @@ def test_produce_errors_of_a_partition(broker, version):
     damaged[-2] ^= 1
     with broker.client() as client:
         parts = client.produce(
-            {topic: [(0, bytes(damaged)), (1, batch(b"x")), (2, batch(b"x")), (-1, batch(b"x")),
-                     (0, None), (0, b""), (0, batch(b"x", attributes=0x10)), (0, batch(b"good"))],
-             unknown: [(0, batch(b"x"))]}, version=version)
-        assert [p.error for p in parts] == [
-            2, 6, 3, 3, 87, 87, 48, 0, 100 if version >= 13 else 3]
+            {
+                topic: [
+                    (0, bytes(damaged)),
+                    (1, batch(b"x")),
+                    (2, batch(b"x")),
+                    (-1, batch(b"x")),
+                    (0, None),
+                    (0, b""),
+                    (0, batch(b"x", attributes=0x10)),
+                    (0, batch(b"good")),
+                ],
+                unknown: [(0, batch(b"x"))],
+            },
+            version=version,
+        )
+        assert [p.error for p in parts] == [2, 6, 3, 3, 87, 87, 48, 0, 100 if version >= 13 else 3]
         assert [p.base_offset for p in parts] == [-1] * 7 + [0, -1]
-        assert [p.error for p in client.produce({topic: [(0, batch(b"x"))]}, version=version, acks=2)
-                ] == [21]
+        assert [
+            p.error for p in client.produce({topic: [(0, batch(b"x"))]}, version=version, acks=2)
+        ] == [21]
 
 
 def test_fetch_errors_of_a_partition(broker):
@@ -131,8 +151,10 @@ def test_the_first_batch_is_whole_and_then_the_limits_hold(broker):
 def test_acks_0_has_no_answer_and_an_error_closes(broker):
     log = broker.topic("t")[0]
     with broker.client() as client:
-        client.send(produce({"t": [(0, batch(b"a"))]}, acks=0),
-                    produce({"t": [(0, batch(b"b"))]}, acks=1, correlation=2))
+        client.send(
+            produce({"t": [(0, batch(b"a"))]}, acks=0),
+            produce({"t": [(0, batch(b"b"))]}, acks=1, correlation=2),
+        )
         correlation, (part,) = read_produced(client.receive(), 7)
         assert (correlation, part.base_offset) == (2, 1)
         client.send(produce({"none": [(0, batch(b"a"))]}, acks=0))

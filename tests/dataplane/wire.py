@@ -1,4 +1,4 @@
-"""Produce and Fetch by struct, independent of the product's own codec, for every version it serves."""
+"""Produce and Fetch by struct, for every version, independent of the product's own codec."""
 
 import socket
 import struct
@@ -27,7 +27,7 @@ _TABLE = crc32c_table()
 
 def crc32c(data):
     if len(data) > 4096:
-        return fast_crc32c(data)        # proved elsewhere against this one
+        return fast_crc32c(data)  # proved elsewhere against this one
     crc = 0xFFFFFFFF
     for byte in data:
         crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
@@ -52,11 +52,16 @@ def batch(*values, attributes=0, producer=(-1, -1, -1), timestamp=None):
     timestamp = int(time.time() * 1000) if timestamp is None else timestamp
     records = b""
     for number, value in enumerate(values):
-        body = b"\0" + zigzag(0) + zigzag(number) + zigzag(-1) + zigzag(len(value)) + value + zigzag(0)
+        body = (
+            b"\0" + zigzag(0) + zigzag(number) + zigzag(-1) + zigzag(len(value)) + value + zigzag(0)
+        )
         records += zigzag(len(body)) + body
-    checked = struct.pack(
-        ">hiqqqhii", attributes, len(values) - 1, timestamp, timestamp, *producer, len(values)
-    ) + records
+    checked = (
+        struct.pack(
+            ">hiqqqhii", attributes, len(values) - 1, timestamp, timestamp, *producer, len(values)
+        )
+        + records
+    )
     tail = struct.pack(">ibI", -1, 2, crc32c(checked)) + checked
     return struct.pack(">qi", 0, len(tail)) + tail
 
@@ -76,9 +81,7 @@ def _head(key, version, correlation, flexible):
     return struct.pack(">hhi", key, version, correlation) + _text("test", False) + b"\0" * flexible
 
 
-def produce(
-    topics, *, version=7, acks=1, timeout=5000, correlation=1, transactional_id=None
-):
+def produce(topics, *, version=7, acks=1, timeout=5000, correlation=1, transactional_id=None):
     """topics: {name or 16-byte id: [(partition, records or None)]}."""
     flexible = version >= 9
     tags = b"\0" * flexible
@@ -96,8 +99,19 @@ def produce(
 
 
 def fetch(
-    topics, *, version=11, max_wait=0, min_bytes=1, max_bytes=1 << 26, isolation=0, session=(0, -1),
-    correlation=1, replica=-1, leader_epoch=-1, last_epoch=-1, partition_max=1 << 20,
+    topics,
+    *,
+    version=11,
+    max_wait=0,
+    min_bytes=1,
+    max_bytes=1 << 26,
+    isolation=0,
+    session=(0, -1),
+    correlation=1,
+    replica=-1,
+    leader_epoch=-1,
+    last_epoch=-1,
+    partition_max=1 << 20,
 ):
     """topics: {name or 16-byte id: [(partition, offset)]}."""
     flexible = version >= 12
