@@ -110,7 +110,7 @@ def log_entries(path: Path, with_records: bool) -> Iterator[dict]:
             except batches.CorruptBatch as error:
                 raise formats.Malformed(position, f"malformed records: {error}") from None
             if control:
-                yield {"kind": "marker", "marker": formats.marker_of(records)}
+                yield {"kind": "marker", "type": formats.marker_of(records)}
             if with_records:
                 yield from map(record_entry, records)
 
@@ -134,7 +134,7 @@ def index_entries(path: Path, with_records: bool) -> Iterator[dict]:
     from fastlog.logs import formats
 
     for _, offset, position in formats.offset_entries(path):
-        yield {"kind": "offset", "offset": offset, "position": position}
+        yield {"kind": "index entry", "offset": offset, "position": position}
 
 
 def time_index_entries(path: Path, with_records: bool) -> Iterator[dict]:
@@ -142,7 +142,7 @@ def time_index_entries(path: Path, with_records: bool) -> Iterator[dict]:
     from fastlog.logs import formats
 
     for _, timestamp, offset in formats.time_entries(path):
-        yield {"kind": "time", "timestamp": timestamp, "offset": offset}
+        yield {"kind": "time index entry", "timestamp": timestamp, "offset": offset}
 
 
 def transaction_entries(path: Path, with_records: bool) -> Iterator[dict]:
@@ -175,7 +175,7 @@ def checkpoint_entries(path: Path, with_records: bool) -> Iterator[dict]:
 
     text = path.read_bytes().decode("utf-8")
     for (topic, partition), offset in sorted(checkpoints.parse(text).items()):
-        yield {"kind": "offset", "topic": topic, "partition": partition, "offset": offset}
+        yield {"kind": "checkpoint", "topic": topic, "partition": partition, "offset": offset}
 
 
 def metadata_entries(path: Path, with_records: bool) -> Iterator[dict]:

@@ -8,8 +8,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from fastlog_ext.partition_log import Log
-
 from fastlog.logs.checkpoints import (
     HIGH_WATERMARKS,
     LOG_START_OFFSETS,
@@ -17,6 +15,7 @@ from fastlog.logs.checkpoints import (
     Checkpoint,
 )
 from fastlog.logs.folder import LogFolder
+from fastlog_ext.partition_log import Log
 
 Partition = tuple[str, int]
 logger = logging.getLogger(__name__)

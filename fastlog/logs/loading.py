@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fastlog_ext.partition_log import Log
-
 from fastlog.logs import partition as names
 from fastlog.logs.errors import FolderNotUsable
 from fastlog.logs.folder import LogFolder
 from fastlog.logs.housekeeping import Housekeeping
+from fastlog_ext.partition_log import Log
 
 Partition = tuple[str, int]
 PROGRESS_INTERVAL_S = 5.0

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from fastlog_ext.partition_log import Log
-
 from fastlog.logs import partition as names
 from fastlog.logs.deletion import DelayedDeletion
 from fastlog.logs.errors import FolderError, FolderNotUsable, LogsNotOpened, TopicIdMismatch
@@ -18,6 +16,7 @@ from fastlog.logs.files import sync_folder
 from fastlog.logs.folder import LogFolder
 from fastlog.logs.housekeeping import Housekeeping
 from fastlog.logs.loading import Loader
+from fastlog_ext.partition_log import Log
 
 Partition = tuple[str, int]
 EngineSettings = dict[str, int]
@@ -129,12 +128,16 @@ class LogManager:
             self._timers.append(asyncio.create_task(self._repeat(interval_ms, work)))
 
     async def _repeat(self, interval_ms: int, work: Callable[[], None]) -> None:
+        told = None
         while True:
             await asyncio.sleep(max(interval_ms, 1) / 1000)
             try:
                 await self._run(work)
+                told = None
             except (OSError, FolderError) as error:
-                logger.error("%s: %s", self.folder.path, error)
+                if str(error) != told:  # a full disk is told once, not every few seconds
+                    told = str(error)
+                    logger.error("%s: %s", self.folder.path, error)
             except Exception:
                 logger.exception("%s: defect in %s", self.folder.path, work.__name__)
 
