@@ -19,9 +19,7 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def kafka_broker(
-    tmp_path_factory: pytest.TempPathFactory, zookeeper: str
-) -> Iterator[KafkaBroker]:
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory, zookeeper: str) -> Iterator[KafkaBroker]:
     """The one Kafka 3.9 of this test session: the reference that fastlog is compared with."""
     folder = tmp_path_factory.mktemp("kafka")
     with running_kafka(folder, f"{zookeeper}/reference") as broker:

@@ -7,6 +7,7 @@ import pytest
 from tests.clients.drivers import Driver
 from tests.peers.kafka import Broker
 
+
 @pytest.fixture(scope="session")
 def drivers(
     kafka_broker: Broker, shared_fastlog: Broker

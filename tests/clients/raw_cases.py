@@ -80,9 +80,7 @@ def topic_id(client: RawClient, topic: str) -> bytes:
     return client.exchange(METADATA, 12, body).topics[0].topic_id
 
 
-def produce(
-    client: RawClient, version: int, topic: str, records: bytes | None, **more: Any
-) -> Any:
+def produce(client: RawClient, version: int, topic: str, records: bytes | None, **more: Any) -> Any:
     data = [{"index": more.pop("partition", 0), "records": records}]
     fields = {"acks": -1, "timeout_ms": 5000, **more}
     topics = [{"name": topic, "partition_data": data}]
@@ -113,9 +111,11 @@ def produce_envelope(client: RawClient, version: int) -> None:
         produce(client, version, topic, good, partition=partition)
     for name in (f"{client.topic}-none", "no blanks", ""):
         produce(client, version, name, good)
+    client.answers.append("no topics, no partitions")
     client.ask(PRODUCE, version, acks=-1, timeout_ms=1000, topic_data=[])
     empty = [{"name": topic, "partition_data": []}]
     client.ask(PRODUCE, version, acks=-1, timeout_ms=1000, topic_data=empty)
+    client.answers.append("several partitions")
     several = [{"index": index, "records": good} for index in (1, 9, 0)]
     both = [
         {"name": topic, "partition_data": several},
@@ -134,83 +134,93 @@ def produce_without_acks(client: RawClient, version: int) -> None:
     client.ask(LIST_OFFSETS, 2, replica_id=-1, topics=[{"name": topic, "partitions": parts}])
 
 
-def wrong_batches() -> dict[str, bytes]:
-    """What stands in the records field, and why it is wrong (or only odd)."""
-    good = Batch().encode()
-    three = [Record(b"%d" % place) for place in range(3)]
-    gap = [Record(), Record(offset_delta=2)]
-    repeated = [Record(), Record(offset_delta=0)]
-    return {
-        "nothing": b"",
-        "few bytes": good[:10],
-        "no records": good[:60],
-        "cut short": good[:-1],
-        "trailing byte": good + b"\0",
-        "two batches": good + good,
-        "magic 0": Batch(magic=0).encode(),
-        "magic 1": Batch(magic=1).encode(),
-        "magic 3": Batch(magic=3).encode(),
-        "wrong CRC": Batch(crc_change=1).encode(),
-        "length too large": Batch(length_change=1).encode(),
-        "length too small": Batch(length_change=-1).encode(),
-        "length negative": Batch(length_change=-1000).encode(),
-        "length huge": Batch(length_change=2_000_000_000).encode(),
-        "count 0": Batch(count=0).encode(),
-        "count -1": Batch(count=-1).encode(),
-        "count too large": Batch(count=2).encode(),
-        "count too small": Batch(three, count=2).encode(),
-        "count and delta too small": Batch(three, count=2, last_offset_delta=1).encode(),
-        "count and delta too large": Batch(count=5, last_offset_delta=4).encode(),
-        "last delta too large": Batch(last_offset_delta=1).encode(),
-        "last delta -1": Batch(last_offset_delta=-1).encode(),
-        "base offset 5": Batch(base_offset=5).encode(),
-        "base offset -5": Batch(base_offset=-5).encode(),
-        "leader epoch 77": Batch(leader_epoch=77).encode(),
-        "gap": Batch(gap).encode(),
-        "gap that the delta knows": Batch(gap, last_offset_delta=2).encode(),
-        "repeated delta": Batch(repeated).encode(),
-        "empty": Batch([]).encode(),
-        "control": Batch(attributes=CONTROL_BIT).encode(),
-        "append time": Batch(attributes=TIMESTAMP_TYPE_BIT).encode(),
-        "delete horizon": Batch(attributes=0x40).encode(),
-        "unused bits": Batch(attributes=0x1F00).encode(),
-        "codec 5": Batch(attributes=5).encode(),
-        "codec 7": Batch(attributes=7).encode(),
-        "gzip": Batch(three, attributes=1).encode(),
-        "gzip, wrong count": Batch(three, attributes=1, count=2, last_offset_delta=1).encode(),
-        "gzip, gap": Batch(gap, attributes=1, last_offset_delta=1).encode(),
-        "not gzip": Batch(attributes=1, body=b"this is no gzip at all").encode(),
-        "not snappy": Batch(attributes=2, body=b"this is no snappy at all").encode(),
-        "not lz4": Batch(attributes=3, body=b"this is no lz4 at all").encode(),
-        "not zstd": Batch(attributes=4, body=b"this is no zstd at all").encode(),
-        "no body": Batch(body=b"").encode(),
-        "record longer than the batch": Batch(body=b"\x7e\0\0\0\0\0\0").encode(),
-        "record shorter than it says": Batch(body=Record().encode(0) + b"more").encode(),
-        "negative record length": Batch(body=b"\x01").encode(),
-        "endless varint": Batch(body=b"\xff" * 12).encode(),
-        "max timestamp too small": Batch(max_timestamp=1).encode(),
-        "max timestamp -1": Batch(timestamp=-1, max_timestamp=-1).encode(),
-        "timestamp negative": Batch(timestamp=-1000, max_timestamp=-1000).encode(),
-        "timestamp far ahead": Batch(timestamp=4_000_000_000_000).encode(),
-        "producer without sequence": Batch(producer_id=5, producer_epoch=0).encode(),
-        "producer without epoch": Batch(producer_id=5, base_sequence=0).encode(),
-        "epoch without producer": Batch(producer_epoch=3).encode(),
-        "sequence without producer": Batch(base_sequence=3).encode(),
-        "transactional without an id": Batch(
-            attributes=TRANSACTIONAL_BIT, producer_id=5, producer_epoch=0, base_sequence=0
-        ).encode(),
-        "transactional without a producer": Batch(attributes=TRANSACTIONAL_BIT).encode(),
-    }
+GOOD = Batch().encode()
+THREE = [Record(b"%d" % place) for place in range(3)]
+GAP = [Record(), Record(offset_delta=2)]
+# What stands in the records field; a look at the batch's header and its CRC tells what it is.
+ODD_BATCHES = {
+    "nothing": b"",
+    "few bytes": GOOD[:10],
+    "no records": GOOD[:60],
+    "cut short": GOOD[:-1],
+    "trailing byte": GOOD + b"\0",
+    "two batches": GOOD + GOOD,
+    "magic 0": Batch(magic=0).encode(),
+    "magic 1": Batch(magic=1).encode(),
+    "magic 3": Batch(magic=3).encode(),
+    "wrong CRC": Batch(crc_change=1).encode(),
+    "length too large": Batch(length_change=1).encode(),
+    "length too small": Batch(length_change=-1).encode(),
+    "length negative": Batch(length_change=-1000).encode(),
+    "length huge": Batch(length_change=2_000_000_000).encode(),
+    "count 0": Batch(count=0).encode(),
+    "count -1": Batch(count=-1).encode(),
+    "count too large": Batch(count=2).encode(),
+    "count too small": Batch(THREE, count=2).encode(),
+    "last delta too large": Batch(last_offset_delta=1).encode(),
+    "last delta -1": Batch(last_offset_delta=-1).encode(),
+    "base offset 5": Batch(base_offset=5).encode(),
+    "base offset -5": Batch(base_offset=-5).encode(),
+    "leader epoch 77": Batch(leader_epoch=77).encode(),
+    "gap": Batch(GAP).encode(),
+    "gap that the delta knows": Batch(GAP, last_offset_delta=2).encode(),
+    "repeated delta": Batch([Record(), Record(offset_delta=0)]).encode(),
+    "empty": Batch([]).encode(),
+    "control": Batch(attributes=CONTROL_BIT).encode(),
+    "append time": Batch(attributes=TIMESTAMP_TYPE_BIT).encode(),
+    "append time, gzip": Batch(attributes=TIMESTAMP_TYPE_BIT | 1).encode(),
+    "delete horizon": Batch(attributes=0x40).encode(),
+    "unused bits": Batch(attributes=0x1F00).encode(),
+    "codec 5": Batch(attributes=5).encode(),
+    "codec 7": Batch(attributes=7).encode(),
+    "gzip": Batch(THREE, attributes=1).encode(),
+    "max timestamp too small": Batch(max_timestamp=1).encode(),
+    "max timestamp -1": Batch(timestamp=-1, max_timestamp=-1).encode(),
+    "timestamp negative": Batch(timestamp=-1000, max_timestamp=-1000).encode(),
+    "timestamp far ahead": Batch(timestamp=4_000_000_000_000).encode(),
+    "producer without sequence": Batch(producer_id=5, producer_epoch=0).encode(),
+    "producer without epoch": Batch(producer_id=5, base_sequence=0).encode(),
+    "epoch without producer": Batch(producer_epoch=3).encode(),
+    "sequence without producer": Batch(base_sequence=3).encode(),
+    "transactional without an id": Batch(
+        attributes=TRANSACTIONAL_BIT, producer_id=5, producer_epoch=0, base_sequence=0
+    ).encode(),
+    "transactional without a producer": Batch(attributes=TRANSACTIONAL_BIT).encode(),
+}
+# The header is right: only who reads the records themselves can tell.
+ODD_RECORDS = {
+    "count and delta too small": Batch(THREE, count=2, last_offset_delta=1).encode(),
+    "count and delta too large": Batch(count=5, last_offset_delta=4).encode(),
+    "gzip, wrong count": Batch(THREE, attributes=1, count=2, last_offset_delta=1).encode(),
+    "gzip, gap": Batch(GAP, attributes=1, last_offset_delta=1).encode(),
+    "not gzip": Batch(attributes=1, body=b"this is no gzip at all").encode(),
+    "not snappy": Batch(attributes=2, body=b"this is no snappy at all").encode(),
+    "not lz4": Batch(attributes=3, body=b"this is no lz4 at all").encode(),
+    "not zstd": Batch(attributes=4, body=b"this is no zstd at all").encode(),
+    "no body": Batch(body=b"").encode(),
+    "record longer than the batch": Batch(body=b"\x7e\0\0\0\0\0\0").encode(),
+    "record shorter than it says": Batch(body=Record().encode(0) + b"more").encode(),
+    "negative record length": Batch(body=b"\x01").encode(),
+    "endless varint": Batch(body=b"\xff" * 12).encode(),
+}
 
 
-def produce_wrong_batches(client: RawClient, version: int) -> None:
-    """Each on its own partition folder state: what is taken moves the end offset."""
-    topic = made_topic(client, "batches")
-    for name, records in wrong_batches().items():
+def produce_each(client: RawClient, version: int, batches: dict[str, bytes]) -> None:
+    """Each to a partition of its own: what was taken shows in the end offset."""
+    topic = made_topic(client, "batches", len(batches), segment_index_bytes=1024)
+    for partition, (name, records) in enumerate(batches.items()):
         client.answers.append(name)
-        produce(client, version, topic, records)
-    parts = [{"partition_index": 0, "timestamp": -1}]
-    client.ask(LIST_OFFSETS, 2, replica_id=-1, topics=[{"name": topic, "partitions": parts}])
+        produce(client, version, topic, records, partition=partition)
+        parts = [{"partition_index": partition, "timestamp": -1}]
+        client.ask(LIST_OFFSETS, 2, replica_id=-1, topics=[{"name": topic, "partitions": parts}])
+
+
+def produce_odd_batches(client: RawClient, version: int) -> None:
+    produce_each(client, version, ODD_BATCHES)
+
+
+def produce_odd_records(client: RawClient, version: int) -> None:
+    produce_each(client, version, ODD_RECORDS)
 
 
 def produce_zstd(client: RawClient, version: int) -> None:
@@ -259,6 +269,7 @@ def produce_limits(client: RawClient, version: int) -> None:
         batch = Batch([Record(bytes(size))]).encode()
         client.answers.append(f"batch of {len(batch)} bytes")
         produce(client, version, topic, batch)
+    client.answers.append("timestamps")
     strict = "message_timestamp_before_max_ms"
     topic = made_topic(client, "times", **{strict: 1000, "message_timestamp_after_max_ms": 1000})
     now = int(time.time() * 1000)
@@ -285,10 +296,11 @@ def fetch_positions(client: RawClient, version: int) -> None:
     for offset in (0, 1, 2, 3, 7, 11, 12, 13, 1000, -1, -2):
         client.answers.append(f"offset {offset}")
         fetch(client, version, topic, identity, fetch_offset=offset)
-    for limit in (0, 1, 90, 200, -1):
+    for limit in (0, 1, 90, 200):
         client.answers.append(f"limit {limit}")
         fetch(client, version, topic, identity, partition_max_bytes=limit)
         fetch(client, version, topic, identity, max_bytes=limit)
+    client.answers.append("at the end, isolation, rack")
     for waiting in ({"min_bytes": 0}, {"min_bytes": 2**31 - 1}, {"max_wait_ms": 0}):
         fetch(client, version, topic, identity, fetch_offset=12, **waiting)
     fetch(client, version, topic, identity, isolation_level=1)
@@ -302,7 +314,9 @@ def fetch_wrong(client: RawClient, version: int) -> None:
     known = {"topic": topic, "topic_id": identity}
     whole = {"fetch_offset": 0, "partition_max_bytes": 100_000}
     for partition in (7, -1):
+        client.answers.append(f"partition {partition}")
         fetch(client, version, topic, identity, partition=partition)
+    client.answers.append("unknown topic")
     fetch(client, version, f"{topic}-none", UNKNOWN_ID)
     fetch(client, version, "", bytes(16))
     for epoch in (0, 1, 5):
@@ -310,8 +324,10 @@ def fetch_wrong(client: RawClient, version: int) -> None:
         fetch(client, version, topic, identity, current_leader_epoch=epoch)
         if version >= 12:
             fetch(client, version, topic, identity, last_fetched_epoch=epoch, fetch_offset=3)
+    client.answers.append("no topics, no partitions")
     fetch(client, version, topic, identity, topics=[])
     fetch(client, version, topic, identity, topics=[{**known, "partitions": []}])
+    client.answers.append("several partitions")
     several = [{"partition": place, **whole} for place in (1, 0, 9)]
     other = {"topic": f"{topic}-none", "topic_id": UNKNOWN_ID, "partitions": several[:1]}
     topics = [{**known, "partitions": several}, other]
@@ -492,7 +508,8 @@ CASES: dict[int, list[Case]] = {
     PRODUCE: [
         produce_envelope,
         produce_without_acks,
-        produce_wrong_batches,
+        produce_odd_batches,
+        produce_odd_records,
         produce_zstd,
         produce_sequences,
         produce_limits,

@@ -10,11 +10,12 @@ from tests.peers.wire import Connection
 
 # what differs between any two brokers, or is for people to read
 LEFT_OUT = {"host", "port", "rack", "session_id", "configs", "api_keys", "zk_migration_ready"}
+LEFT_OUT |= {"finalized_features_epoch"}  # a version of Kafka's own node of features
 TEXTS = {"error_message", "batch_index_error_message", "topic_config_error_message"}
 NODES = {"node_id", "controller_id", "leader_id", "broker_id", "preferred_read_replica"}
 NODE_LISTS = {"replica_nodes", "isr_nodes", "offline_replicas"}
-# Kafka answers Produce in the order of a hash table
-UNORDERED = {"partition_responses": "index", "responses": "name"}
+# Kafka answers these in the order of a hash table, or good ones before bad ones
+UNORDERED = {"partition_responses": "index", "responses": "name", "topics": "name"}
 RECENT_MS = 600_000
 
 
@@ -96,6 +97,8 @@ class RawClient:
             kept = {key: part for key, part in fields.items() if key not in LEFT_OUT}
             return {key: self.comparable(part, key) for key, part in kept.items()}
         if isinstance(value, list):
+            if name == "responses" and value and hasattr(value[0], "partitions"):
+                return self._fetched(value)
             if name in UNORDERED and value and hasattr(value[0], UNORDERED[name]):
                 value = sorted(value, key=lambda one: getattr(one, UNORDERED[name]))
             inner = "node_id" if name in NODE_LISTS else ""
@@ -109,6 +112,15 @@ class RawClient:
         if isinstance(value, (bytes, bytearray, memoryview)):
             return self._bytes(bytes(value), name)
         return value
+
+    def _fetched(self, topics: list[Any]) -> list[Any]:
+        """The partitions of a Fetch answer: Kafka names a topic again for those that failed."""
+        found = []
+        for topic in topics:
+            for partition in topic.partitions:
+                place = (self.comparable(topic.topic), self._bytes(topic.topic_id, "topic_id"))
+                found.append((*place, partition.partition_index, self.comparable(partition)))
+        return sorted(found, key=lambda entry: entry[:3])
 
     def _number(self, value: int, name: str) -> Any:
         if name in NODES:

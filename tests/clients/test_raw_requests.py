@@ -9,16 +9,24 @@ from typing import Any
 import pytest
 
 from fastlog.protocol import messages
-from tests.clients.raw_cases import CASES, VERSIONS, Case
+from tests.clients.raw_cases import (
+    CASES,
+    VERSIONS,
+    Case,
+    produce_odd_batches,
+    produce_odd_records,
+)
 from tests.clients.raw_client import RawClient
 from tests.peers.fastlog import FastlogBroker
 from tests.peers.kafka import Broker
 
+# a topic with a partition for each odd batch takes a while: where the answers change is enough
+FEW = {produce_odd_batches: (3, 7, 8, 11), produce_odd_records: (3, 7, 11)}
 ALL = [
     pytest.param(case, version, id=f"{case.__name__}-v{version}")
     for key, cases in CASES.items()
     for case in cases
-    for version in VERSIONS[key]
+    for version in FEW.get(case, VERSIONS[key])
 ]
 
 
@@ -32,10 +40,13 @@ def differing(expected: Any, actual: Any, path: str = "") -> list[str]:
     """The places where two answers differ."""
     if expected == -1 and path.endswith("error_code"):
         return [] if actual != 0 else [f"{path}: Kafka fails with -1, fastlog takes it"]
+    if path.endswith("error_message") and expected is None:
+        return []  # a reason more than Kafka gives
     if isinstance(expected, dict) and isinstance(actual, dict):
         parts = [differing(expected[name], actual.get(name), f"{path}.{name}") for name in expected]
         return [line for part in parts for line in part]
-    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+    kind = type(expected)
+    if kind in (tuple, list) and kind is type(actual) and len(expected) == len(actual):
         both = enumerate(zip(expected, actual, strict=True))
         parts = [differing(one, other, f"{path}[{place}]") for place, (one, other) in both]
         return [line for part in parts for line in part]

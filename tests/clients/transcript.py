@@ -79,9 +79,7 @@ def _relative(timestamp: int, now: int, started: int) -> int | str:
     return "recent" if abs(timestamp - started) < RECENT_MS else timestamp - now
 
 
-def differences(
-    reference: list[tuple[Step, Any]], subject: list[tuple[Step, Any]]
-) -> list[str]:
+def differences(reference: list[tuple[Step, Any]], subject: list[tuple[Step, Any]]) -> list[str]:
     """One text for each step whose answers differ."""
     assert len(reference) == len(subject), "a scenario's steps do not depend on the answers"
     found = []

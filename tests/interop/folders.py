@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.clients import scenarios
+from tests.clients.batches import Batch
 from tests.clients.confluent_driver import ConfluentDriver
 from tests.clients.drivers import Step
+from tests.clients.raw_client import RawClient
 from tests.peers.kafka import Broker
 
 PARTITIONS = 2
@@ -42,6 +44,7 @@ def read(broker: Broker, topic: str, now: int) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for partition in range(PARTITIONS):
         of = {"topic": topic, "partition": partition}
+        _await_leader(driver, of)
         seen[f"{partition} ends"] = driver.perform({"op": "watermarks", **of})
         records = driver.perform({"op": "consume", **of, "start": "beginning"})
         assert records and "error" not in records[-1], records[-1:]
@@ -49,6 +52,23 @@ def read(broker: Broker, topic: str, now: int) -> dict[str, Any]:
         times = [now + ahead for ahead in range(-25_000, 6000, 1777)]
         seen[f"{partition} times"] = driver.perform({"op": "times", **of, "times": times})
     return seen
+
+
+def _await_leader(driver: ConfluentDriver, of: Step) -> None:
+    """A broker that has just started answers before it leads all its partitions."""
+    deadline = time.monotonic() + 20
+    while "error" in (answer := driver.perform({"op": "watermarks", **of})):
+        assert time.monotonic() < deadline, f"{of}: {answer}"
+
+
+def send_as_producer(broker: Broker, topic: str, sequence: int) -> tuple[int, int]:
+    """One record of an idempotent producer to partition 0: error code and offset."""
+    batch = Batch(producer_id=900_001, producer_epoch=0, base_sequence=sequence).encode()
+    data = [{"name": topic, "partition_data": [{"index": 0, "records": batch}]}]
+    with RawClient((broker.host, broker.port)) as client:
+        fields = {"acks": -1, "timeout_ms": 10_000, "topic_data": data}
+        answer = client.exchange(0, 7, fields).responses[0].partition_responses[0]
+    return answer.error_code, answer.base_offset
 
 
 def make_empty(broker: Broker, topic: str) -> None:

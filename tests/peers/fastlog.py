@@ -37,7 +37,9 @@ class FastlogBroker(Broker):
         output = self.folder / "output.log"
         process = OwnedProcess("fastlog serve", self.command(), output, cwd=ROOT)
         self.process = process
-        process.wait_until(lambda: bool(_LISTENING.search(process.text())), START_DEADLINE_S, "ready")
+        process.wait_until(
+            lambda: bool(_LISTENING.search(process.text())), START_DEADLINE_S, "ready"
+        )
         found = _LISTENING.search(process.text())
         assert found is not None
         self.host, self.port = found[1], int(found[2])
