@@ -1,6 +1,6 @@
 """The same load on fastlog, on Apache Kafka 3.9 and on the bare machine, interleaved in one run.
 
-    python -m benchmarks.peers.compare [--repetitions 5] [--megabytes 500] [--output FILE]
+    ./dev bench peers [--repetitions 5] [--megabytes 500] [--output FILE]
 
 `limits` is what the machine can do at all (receive, CRC, write; sendfile and receive); `kload`
 loads either broker with pre-encoded batches at almost no cost of its own. Broker CPU seconds per GB
@@ -161,12 +161,13 @@ def tables(figures: Figures, starts: dict[str, list], arguments) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Runs all of it and prints the tables. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--megabytes", type=int, default=500)
     parser.add_argument("--output", type=Path, help="write the tables here too")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     figures, starts = Figures(), {"fastlog": [], "Kafka 3.9": []}
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
