@@ -7,6 +7,7 @@ r"""Prints the records of a topic to stdout, from the beginning unless told othe
 
 import argparse
 import sys
+import time
 
 from fastlog.console.client import (
     TIMEOUT_SECONDS,
@@ -20,6 +21,8 @@ from fastlog.console.client import (
 from fastlog.console.errors import CommandError
 from fastlog.console.progress import Progress
 from fastlog.console.records import compile_format, to_json, unescape
+
+STALL_SECONDS = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,10 +142,16 @@ def copy(consumer, arguments, write_record, spans, waiting: set[int]) -> int:
     progress = Progress("consumed", quiet=arguments.quiet or sys.stdout.isatty())
     left = arguments.count if arguments.count is not None else -1
     eof = confluent().KafkaError._PARTITION_EOF
+    heard = time.monotonic()
     while left != 0 and (waiting or not arguments.exit):
         batch = consumer.consume(1000 if left < 0 else min(left, 1000), 0.25)
         if not batch:
             out.flush()
+            # librdkafka tries again for ever, without a word, where a partition cannot be read.
+            if arguments.exit and time.monotonic() - heard > STALL_SECONDS:
+                raise CommandError(f"partition {min(waiting)} sends no records: is its log in order?")
+            continue
+        heard = time.monotonic()
         for record in batch:
             if record.error() is not None:
                 if record.error().code() != eof:

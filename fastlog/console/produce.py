@@ -24,6 +24,8 @@ from fastlog.console.errors import CommandError
 from fastlog.console.progress import Progress
 from fastlog.console.records import from_json, unescape
 
+FLUSH_SECONDS = 60
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fastlog produce`."""
@@ -46,13 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def lines(stream, delimiter: bytes):
     """The pieces of a binary stream between delimiters; the last may lack its own."""
-    rest = b""
+    rest = bytearray()
     while block := stream.read1(1 << 16):
-        pieces = (rest + block).split(delimiter)
-        rest = pieces.pop()
-        yield from pieces
+        # Only where a delimiter can have become whole: a record may be far larger than a block.
+        unseen = max(len(rest) - len(delimiter) + 1, 0)
+        rest += block
+        if rest.find(delimiter, unseen) >= 0:
+            *pieces, tail = bytes(rest).split(delimiter)
+            yield from pieces
+            rest = bytearray(tail)
     if rest:
-        yield rest
+        yield bytes(rest)
 
 
 def file_records(arguments):
@@ -70,8 +76,11 @@ def file_records(arguments):
 def line_records(arguments):
     """One record for each delimited piece of stdin."""
     key_delimiter = unescape(arguments.key_delimiter) if arguments.key_delimiter else None
-    fixed = None if arguments.key is None else arguments.key.encode()
-    for line in lines(sys.stdin.buffer, unescape(arguments.delimiter)):
+    fixed = None if arguments.key is None else os.fsencode(arguments.key)
+    delimiter = unescape(arguments.delimiter)
+    if not delimiter:
+        raise CommandError("the delimiter is empty; a file as one record: fastlog produce TOPIC FILE")
+    for line in lines(sys.stdin.buffer, delimiter):
         key, value = fixed, line
         if key_delimiter:
             head, found, tail = line.partition(key_delimiter)
@@ -88,7 +97,7 @@ def records(arguments):
                 yield from_json(line, number)
         return
     headers = [
-        (name, value.encode()) for name, value in (pair(h, "header") for h in arguments.header)
+        (name, os.fsencode(value)) for name, value in (pair(h, "header") for h in arguments.header)
     ]
     for record in file_records(arguments) if arguments.files else line_records(arguments):
         if arguments.null_empty:
@@ -124,8 +133,8 @@ def send(producer, topic: str, record: dict, delivery: Delivery) -> None:
             return
         except BufferError:
             producer.poll(0.1)
-        except kafka.KafkaException as error:
-            raise CommandError(describe(error)) from None
+        except (kafka.KafkaException, ValueError, TypeError, OverflowError) as error:
+            raise CommandError(f"a record cannot be sent: {describe(error)}") from None
 
 
 def run(arguments) -> int:
@@ -143,16 +152,19 @@ def run(arguments) -> int:
     if arguments.partition is not None:
         check_partition(producer, arguments)
     delivery = Delivery(arguments.quiet)
-    for record in records(arguments):
-        if arguments.partition is not None:
-            record["partition"] = arguments.partition
-        send(producer, arguments.topic, record, delivery)
-    left = producer.flush(60)
-    delivery.progress.finish()
+    try:
+        for record in records(arguments):
+            if arguments.partition is not None:
+                record["partition"] = arguments.partition
+            send(producer, arguments.topic, record, delivery)
+    finally:
+        # What was read before a bad line, or before an interrupt, was meant to be sent.
+        left = producer.flush(FLUSH_SECONDS)
+        delivery.progress.finish()
     if arguments.json and not sys.stdout.isatty():
         print(json.dumps({"acknowledged": delivery.progress.records, "failed": delivery.failed}))
     if delivery.failed or left:
-        why = delivery.first_error or "no answer within 60 s"
+        why = delivery.first_error or "no answer in time"
         raise CommandError(f"{delivery.failed + left:,} records were not acknowledged: {why}")
     return 0
 

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import operator
+import os
 import re
 
 from fastlog.console.errors import CommandError
@@ -19,7 +21,7 @@ def unescape(text: str) -> bytes:
         if index % 2:
             out += bytes([int(piece[1:], 16)]) if piece[0] == "x" else ESCAPES[piece].encode()
         else:
-            out += piece.encode()
+            out += os.fsencode(piece)
     return bytes(out)
 
 
@@ -120,10 +122,12 @@ def from_json(line: bytes, number: int) -> dict:
             "value": get_bytes(source, "value"),
             "headers": headers,
         }
+        names = ["partition"]
+        if source.get("timestamp_type") != "LogAppendTime":
+            names.append("timestamp")
+        for name in names:
+            if source.get(name) is not None:
+                out[name] = operator.index(source[name])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandError(f"line {number} is not a record in JSON: {error}") from None
-    if source.get("partition") is not None:
-        out["partition"] = source["partition"]
-    if source.get("timestamp") is not None and source.get("timestamp_type") != "LogAppendTime":
-        out["timestamp"] = source["timestamp"]
     return out

@@ -101,17 +101,17 @@ def list_topics(arguments) -> int:
     return 0
 
 
-def partition_rows(client, offsets_of, name: str) -> list[dict]:
+def partition_rows(consumer, name: str) -> list[dict]:
     """A row for each partition: leader, replicas, in-sync replicas, first and end offset."""
     kafka = confluent()
-    topic = cluster_metadata(client, name).topics[name]
+    topic = cluster_metadata(consumer, name).topics[name]
     if topic.error is not None:
         raise CommandError(f"topic '{name}': {topic.error.str()} ({topic.error.name()})")
     rows = []
     for number, partition in sorted(topic.partitions.items()):
         place = kafka.TopicPartition(name, number)
         try:
-            first, end = offsets_of.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS)
+            first, end = consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS)
         except kafka.KafkaException as error:
             raise CommandError(f"{name}-{number}: {describe(error)}") from None
         rows.append(
@@ -129,11 +129,11 @@ def partition_rows(client, offsets_of, name: str) -> list[dict]:
 
 def describe_topics(arguments) -> int:
     """`fastlog topic describe`"""
-    client = admin(arguments)
     settings = client_settings(arguments, **{"group.id": "fastlog-cli"})
+    # A consumer, because an admin client's question for a topic would create it.
     consumer = make(confluent().Consumer, settings)
     try:
-        found = {name: partition_rows(client, consumer, name) for name in arguments.names}
+        found = {name: partition_rows(consumer, name) for name in arguments.names}
     finally:
         consumer.close()
     if arguments.json:
@@ -155,18 +155,20 @@ def describe_topics(arguments) -> int:
 def delete(arguments) -> int:
     """`fastlog topic delete`"""
     client = admin(arguments)
-    futures = client.delete_topics(arguments.names, operation_timeout=10.0, request_timeout=15.0)
-    failures = []
+    names = list(dict.fromkeys(arguments.names))
+    futures = client.delete_topics(names, operation_timeout=10.0, request_timeout=15.0)
+    deleted, failures = 0, []
     for name, future in futures.items():
         error = result(future)
         absent = error is not None and error.name() == "UNKNOWN_TOPIC_OR_PART"
         if error is None:
+            deleted += 1
             if not arguments.json:
                 print(f"topic '{name}' deleted")
         elif not (absent and arguments.if_exists):
             failures.append(f"topic '{name}': {error.str()} ({error.name()})")
     if arguments.json:
-        print(json.dumps({"deleted": len(futures) - len(failures), "failures": failures}))
+        print(json.dumps({"deleted": deleted, "failures": failures}))
     if failures:
         raise CommandError("; ".join(failures))
     return 0
