@@ -26,6 +26,7 @@ from fastlog.facade import Facade
 from fastlog.logs.errors import FolderError
 from fastlog.logs.folder import CLEAN_MARKER, Identity, LogFolder
 from fastlog.logs.manager import Intervals, LogManager
+from fastlog.protocol.errors import ErrorCode, KafkaError
 from fastlog.requests import RequestPump
 from fastlog_ext.partition_log import set_open_segment_limit
 from fastlog_ext.reactor import DataPlane
@@ -64,6 +65,7 @@ class Broker:
         self.cluster_id = ""
         self.broker_id = -1
         self.deleted_before: list[str] = []
+        self.not_opened: set[bytes] = set()  # topics whose logs could not be created
         # What was started, to be stopped in the reverse order.
         self.started = AsyncExitStack()
 
@@ -90,6 +92,8 @@ class Broker:
             await self.open_logs()
         except (FolderError, cluster.ClusterError) as error:
             raise StartError(str(error)) from None
+        except KafkaError as error:
+            raise StartError(f"{self.data_folder}: {error}") from None
         except (CoordinationError, sqlite3.Error) as error:
             raise StartError(f"{self.data_folder}: coordination: {error}") from error
         self.serve()
@@ -170,8 +174,8 @@ class Broker:
         await self.logs.start(
             self.engine_settings, {name: topic.topic_id for name, topic in topics.items()}
         )
-        self.control.on_deleted[:] = [self.close_topic]
-        self.control.on_created.append(self.open_topic)
+        self.control.on_deleted[:] = [self.topic_deleted]
+        self.control.on_created.append(self.topic_created)
         for topic in list(topics.values()):
             await self.open_topic(topic)
         await self.adopt_logs()
@@ -214,6 +218,29 @@ class Broker:
                 await asyncio.to_thread(opened.become_leader, state.leader_epoch)
             logs[number] = opened
         self.table.publish(topic.name, topic.topic_id, logs, len(topic.partitions))
+
+    async def topic_created(self, topic: TopicDescription) -> None:
+        """Opens a new topic's logs. Raises KafkaError 56, for the client, when that fails.
+
+        It is called again by the next change of any topic; that one must not fail for this one.
+        """
+        try:
+            await self.open_topic(topic)
+            self.not_opened.discard(topic.topic_id)
+        except FolderError as error:
+            log.error("topic %s: %s", topic.name, error)
+            if topic.topic_id not in self.not_opened:
+                self.not_opened.add(topic.topic_id)
+                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from None
+
+    async def topic_deleted(self, topic: TopicDescription) -> None:
+        """Closes and removes a topic's logs. Raises KafkaError 56, for the client."""
+        self.not_opened.discard(topic.topic_id)
+        try:
+            await self.close_topic(topic)
+        except FolderError as error:
+            log.error("topic %s: %s", topic.name, error)
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from None
 
     async def close_topic(self, topic: TopicDescription) -> None:
         """Takes the topic away from the data plane, then removes its logs."""
