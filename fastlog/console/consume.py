@@ -149,7 +149,7 @@ def copy(consumer, arguments, write_record, spans, waiting: set[int]) -> int:
             out.flush()
             # librdkafka tries again for ever, without a word, where a partition cannot be read.
             if arguments.exit and time.monotonic() - heard > STALL_SECONDS:
-                raise CommandError(f"partition {min(waiting)} sends no records: is its log in order?")
+                raise CommandError(f"partition {min(waiting)} sends nothing; is its log in order?")
             continue
         heard = time.monotonic()
         for record in batch:

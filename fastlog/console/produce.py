@@ -2,7 +2,7 @@ r"""Sends records to a topic: one a line of stdin, or one a file when files are 
 
   seq 1000 | fastlog produce numbers
   printf 'a:1\nb:2\n' | fastlog produce pairs --key-delimiter :
-  fastlog produce sources $(find . -name '*.py')          (each file is one record, its path the key)
+  fastlog produce sources $(find . -name '*.py')    (each file is one record, its path the key)
   fastlog consume old -e --json | fastlog produce new --json
 """
 
@@ -79,7 +79,7 @@ def line_records(arguments):
     fixed = None if arguments.key is None else os.fsencode(arguments.key)
     delimiter = unescape(arguments.delimiter)
     if not delimiter:
-        raise CommandError("the delimiter is empty; a file as one record: fastlog produce TOPIC FILE")
+        raise CommandError("the delimiter is empty; name a file to send it as one record")
     for line in lines(sys.stdin.buffer, delimiter):
         key, value = fixed, line
         if key_delimiter:
