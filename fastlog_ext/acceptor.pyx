@@ -80,8 +80,7 @@ cdef void joined(Mail *mail) noexcept nogil:
     connection_join(connection)
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
     event.data.ptr = connection
-    if (reactor.stopping or epoll_ctl(reactor.epoll_fd, EPOLL_CTL_ADD,
-                                      <int><intptr_t>connection.state, &event)):
+    if reactor.stopping or epoll_ctl(reactor.epoll_fd, EPOLL_CTL_ADD, connection.fd, &event):
         connection_close(connection)
         return
     mark_dirty(connection)

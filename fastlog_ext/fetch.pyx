@@ -296,6 +296,9 @@ cdef int park(FetchRequest *request) noexcept nogil:
     join_parked(request)
     for number in range(request.partition_count):
         partition = &request.partitions[number]
+        if not partition.retained:      # all of them: the next look is in another turn
+            partition_log_retain(partition.log)
+            partition.retained = 1
         if result == 0:
             result = list_waiter(request, partition)
         if not partition.listed:
@@ -313,9 +316,6 @@ cdef int park(FetchRequest *request) noexcept nogil:
 
 cdef int list_waiter(FetchRequest *request, FetchPartition *partition) noexcept nogil:
     cdef int result
-    if not partition.retained:
-        partition_log_retain(partition.log)
-        partition.retained = 1
     partition.waiter.threshold = partition.read.view.high_watermark
     if partition.offset > partition.waiter.threshold:
         partition.waiter.threshold = partition.offset

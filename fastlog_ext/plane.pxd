@@ -59,6 +59,7 @@ cdef struct Connection:
     Reactor *reactor
     const Transport *transport
     void *state                 # the transport's
+    int fd                      # what epoll watches
     Mail mail
     int64_t id                  # unique in the process
     int32_t listener

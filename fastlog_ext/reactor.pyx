@@ -326,7 +326,7 @@ cdef class DataPlane:
             connection = self.plane.reactors[number].connections
             while connection != NULL:
                 if not connection.closed:
-                    close(<int><long>connection.state)
+                    close(connection.fd)
                 connection = connection.next
         close(self.plane.request_fd)
         self._leaked = True

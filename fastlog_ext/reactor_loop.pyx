@@ -11,10 +11,11 @@ from fastlog_ext.buffers cimport buffers_destroy, buffers_init
 from fastlog_ext.connection cimport connection_pump
 from fastlog_ext.connection_life cimport connection_close, reap_connections
 from fastlog_ext.fetch cimport fetches_answer_parked, fetches_destroy
+from fastlog_ext.handoff cimport handoff_answer, handoff_take
 from fastlog_ext.mailbox cimport (
     Mail, mailbox_awake, mailbox_close, mailbox_drain, mailbox_open, mailbox_post,
     mailbox_prepare_sleep)
-from fastlog_ext.plane cimport LISTENERS_MAX, Connection, Plane, Reactor
+from fastlog_ext.plane cimport LISTENERS_MAX, Connection, Handoff, Plane, Reactor
 from fastlog_ext.produce cimport produce_destroy
 from fastlog_ext.reclaim cimport (
     reclaim_collect, reclaim_offline, reclaim_online, reclaim_quiescent, reclaim_register,
@@ -100,6 +101,14 @@ cdef void close_finished(Reactor *reactor, int everyone) noexcept nogil:
             connection_close(connection)
 
 
+cdef void refuse_waiting(Plane *plane) noexcept nogil:
+    """Requests that the control plane will not take any more."""
+    cdef Handoff *handoff = handoff_take(plane)
+    while handoff != NULL:
+        handoff_answer(handoff, NULL, 0)
+        handoff = handoff_take(plane)
+
+
 cdef int stopped(Reactor *reactor) noexcept nogil:
     """1: nothing is left to do, or nothing that may be waited for."""
     cdef int late = reactor.now_ms >= reactor.stop_deadline_ms
@@ -109,6 +118,7 @@ cdef int stopped(Reactor *reactor) noexcept nogil:
     if late:
         # what waits for replicas is answered as timed out
         timers_fire(&reactor.timers, INT64_MAX)
+        refuse_waiting(reactor.plane)
     close_finished(reactor, late)
     reap_connections(reactor)
     return reactor.live == 0 or reactor.now_ms >= reactor.stop_deadline_ms + LAST_WAIT_MS

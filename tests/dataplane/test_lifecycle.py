@@ -138,6 +138,14 @@ def test_a_request_that_nobody_answers_does_not_hold_the_stop():
         request.respond(b"late")
 
 
+def test_a_request_that_nobody_takes_is_refused_at_the_stop(broker):
+    with broker.client() as client:
+        client.send(b"\0\x03\0\1\0\0\0\x07\xff\xff")
+        wait_until(lambda: broker.plane.stats()["other_requests"] == 1)
+        assert broker.plane.stop(0)
+        client.expect_close()
+
+
 def test_stop_and_start_without_connections():
     for _ in range(20):
         plane = DataPlane(Topics(), reactors=3, node_id=1)
