@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tests.tools import environment, extensions
-from tests.tools.report import Failure, say
+from tests.tools.report import WORK, Failure, say
 
 KINDS = {
     "address": {
@@ -25,6 +25,8 @@ KINDS = {
         ":exitcode=66",
     },
 }
+
+REPORT_CHARACTERS = 20_000  # of each process; the whole is in the file
 
 
 def run(arguments):
@@ -50,6 +52,12 @@ def fuzz(arguments):
 def execute(kind, command, tree):
     """Runs a program of `.venv` in `tree` with the sanitizer's library first. Returns its code."""
     settings = dict(KINDS[kind])
+    # Into files: pytest keeps what a test writes to itself, and a dying process takes it along.
+    report = WORK / f"sanitizer-{kind}"
+    for old in WORK.glob(report.name + ".*"):
+        old.unlink()
+    for name in [name for name in settings if name.endswith("SAN_OPTIONS")]:
+        settings[name] += f":log_path={report}"
     libraries = [library(name) for name in settings.pop("libraries")]
     variables = environment.tool_environment(
         PYTHONPATH=str(tree), LD_PRELOAD=":".join(libraries), **settings
@@ -60,7 +68,11 @@ def execute(kind, command, tree):
     if kind == "thread" and shutil.which("setarch"):
         # Newer kernels place libraries where older ThreadSanitizers do not expect them.
         program = [shutil.which("setarch"), "-R", *program]
-    return subprocess.run(program, cwd=tree, env=variables).returncode
+    code = subprocess.run(program, cwd=tree, env=variables).returncode
+    found = sorted(WORK.glob(report.name + ".*"))
+    for path in found:
+        say(f"{path}:\n{path.read_text(errors='replace')[:REPORT_CHARACTERS]}")
+    return code or (1 if found else 0)
 
 
 def library(name):
