@@ -87,7 +87,8 @@ cdef extern from * nogil:
     int last_errno "fl_errno"() noexcept
 
 cdef extern from "<errno.h>" nogil:
-    enum: EINTR, EAGAIN, EWOULDBLOCK, ENOSPC, EIO, ENOENT, EEXIST, EINVAL, ENOMEM, EPIPE, ECONNRESET, EMFILE, ENFILE, EDQUOT, EROFS
+    enum: EINTR, EAGAIN, EWOULDBLOCK, ENOSPC, EIO, ENOENT, EEXIST, EINVAL, ENOMEM, EPIPE
+    enum: ECONNRESET, EMFILE, ENFILE, EDQUOT, EROFS
 
 cdef extern from "<sys/types.h>" nogil:
     ctypedef long off_t
@@ -122,7 +123,8 @@ cdef extern from "<stdio.h>" nogil:
 cdef extern from "<fcntl.h>" nogil:
     int open(const char *path, int flags, ...) noexcept
     int posix_fadvise(int fd, off_t offset, off_t length, int advice) noexcept
-    enum: O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_EXCL, O_APPEND, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK
+    enum: O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_EXCL, O_APPEND, O_CLOEXEC, O_DIRECTORY
+    enum: O_NONBLOCK
 
 cdef extern from "<sys/stat.h>" nogil:
     struct stat_t "stat":
@@ -133,7 +135,8 @@ cdef extern from "<sys/stat.h>" nogil:
     int mkdir(const char *path, mode_t mode) noexcept
 
 cdef extern from "<sys/mman.h>" nogil:
-    void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) noexcept
+    void *mmap(void *address, size_t length, int protection, int flags, int fd,
+               off_t offset) noexcept
     int munmap(void *address, size_t length) noexcept
     enum: PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE
     void *MAP_FAILED
@@ -159,7 +162,8 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) noexcept
     int pthread_cond_signal(pthread_cond_t *condition) noexcept
     int pthread_cond_broadcast(pthread_cond_t *condition) noexcept
-    int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *) noexcept nogil, void *argument) noexcept
+    int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                       void *(*start)(void *) noexcept nogil, void *argument) noexcept
     int pthread_join(pthread_t thread, void **result) noexcept
 
 cdef extern from "<sched.h>" nogil:

@@ -220,9 +220,11 @@ def test_duplicates_are_answered_with_the_original(tmp_path):
     log = open_log(tmp_path / "topic-0")
 
     def send(sequence, **options):
-        return log.append(batch(b"v", b"w", timestamp=now, producer_id=9,
-                                # fmt: skip
-                                producer_epoch=options.get("epoch", 2), base_sequence=sequence))[:2]
+        epoch = options.get("epoch", 2)
+        record = batch(
+            b"v", b"w", timestamp=now, producer_id=9, producer_epoch=epoch, base_sequence=sequence
+        )
+        return log.append(record)[:2]
 
     assert [send(0), send(2), send(4)] == [(0, 0), (0, 2), (0, 4)]
     assert send(2) == (0, 2)
