@@ -1,4 +1,4 @@
-"""Record batches (format v2, KIP-98) made by hand, right and wrong, for requests no client sends."""
+"""Record batches (format v2, KIP-98) made by hand, right and wrong, as no client sends them."""
 
 import gzip
 import struct

@@ -97,7 +97,13 @@ def produce(address: str, topics: list[str], acknowledged: str, seed: int) -> No
 
 
 def _producer(address: str, settings: dict[str, Any]) -> Producer:
-    more = {"linger.ms": 2, "message.timeout.ms": 60_000, "queue.buffering.max.messages": 2000}
+    # a batch must fit into the smallest segment that a test asks for
+    more = {
+        "linger.ms": 2,
+        "batch.size": 12_000,
+        "message.timeout.ms": 60_000,
+        "queue.buffering.max.messages": 2000,
+    }
     return Producer(
         {
             "bootstrap.servers": address,

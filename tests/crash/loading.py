@@ -8,15 +8,15 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.crash.load import digest_of, is_whole
-from tests.peers.fastlog import ROOT, FastlogBroker
+from tests.peers.fastlog import ROOT, FastlogBroker, environment
 from tests.peers.processes import OwnedProcess
 
 READ_DEADLINE_S = 60
 
 
 def cycles(default: int) -> int:
-    """How often a test repeats: FASTLOG_CRASH_CYCLES for the long runs."""
-    return int(os.environ.get("FASTLOG_CRASH_CYCLES", default))
+    """How often a test repeats: CRASH_TEST_CYCLES for the long runs."""
+    return int(os.environ.get("CRASH_TEST_CYCLES", default))
 
 
 class Load:
@@ -127,5 +127,7 @@ def read_partition(address: str, topic: str, partition: int, start: int) -> dict
 def verify_files(broker: FastlogBroker) -> None:
     """`fastlog log verify` over all of a stopped broker's data."""
     command = [sys.executable, "-m", "fastlog", "log", "verify", str(broker.log_folder)]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=ROOT, text=True, capture_output=True, timeout=120, env=environment()
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]

@@ -1,6 +1,6 @@
 """Killed and restarted under load: what was acknowledged is there, in order, and whole.
 
-FASTLOG_CRASH_CYCLES sets how often; 50 and more is the full run.
+CRASH_TEST_CYCLES sets how often; 50 and more is the full run.
 """
 
 import random

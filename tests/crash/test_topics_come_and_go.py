@@ -30,7 +30,7 @@ def test_topics_deleted_and_rolled_under_load(
         assert driver.perform({**wanted_topic(name), "op": "create"}) == {"created": True}
     with Load(fastlog_broker, tmp_path, list(TOPICS)) as load:
         load.start(producers=2, consumers=3)
-        until = time.monotonic() + float(os.environ.get("FASTLOG_CRASH_SECONDS", "15"))
+        until = time.monotonic() + float(os.environ.get("CRASH_TEST_SECONDS", "15"))
         deleted = 0
         while time.monotonic() < until:
             load.wait_for_more(100)

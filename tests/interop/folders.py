@@ -63,7 +63,10 @@ def _await_leader(driver: ConfluentDriver, of: Step) -> None:
 
 def send_as_producer(broker: Broker, topic: str, sequence: int) -> tuple[int, int]:
     """One record of an idempotent producer to partition 0: error code and offset."""
-    batch = Batch(producer_id=900_001, producer_epoch=0, base_sequence=sequence).encode()
+    # of today: brokers forget producers by the time of their last record
+    today = int(time.time()) // 86_400 * 86_400_000
+    producer = {"producer_id": 900_001, "producer_epoch": 0, "base_sequence": sequence}
+    batch = Batch(timestamp=today, **producer).encode()
     data = [{"name": topic, "partition_data": [{"index": 0, "records": batch}]}]
     with RawClient((broker.host, broker.port)) as client:
         fields = {"acks": -1, "timeout_ms": 10_000, "topic_data": data}

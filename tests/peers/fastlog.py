@@ -1,5 +1,6 @@
 """`fastlog serve` as a process of a test, to be stopped, killed and started again."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,16 @@ from tests.peers.wire import answers_metadata
 START_DEADLINE_S = 30
 CLEAN_MARKER = ".kafka_cleanshutdown"
 ROOT = Path(__file__).parent.parent.parent
-_LISTENING = re.compile(r"listening on (?:[a-z_]+://)?([0-9.]+):([0-9]+)", re.IGNORECASE)
+_LISTENING = re.compile(r"listening on ([0-9.]+):([0-9]+)\n")
+
+
+def environment() -> dict[str, str]:
+    """Ours without what fastlog would take for settings: FASTLOG_PEERS is for the tests."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("FASTLOG_")}
+
+
+def _listening(process: OwnedProcess) -> re.Match[str] | None:
+    return _LISTENING.search(process.text())
 
 
 class FastlogBroker(Broker):
@@ -35,12 +45,12 @@ class FastlogBroker(Broker):
         """Start, and return once the broker says where it listens and answers there."""
         self.folder.mkdir(parents=True, exist_ok=True)
         output = self.folder / "output.log"
-        process = OwnedProcess("fastlog serve", self.command(), output, cwd=ROOT)
-        self.process = process
-        process.wait_until(
-            lambda: bool(_LISTENING.search(process.text())), START_DEADLINE_S, "ready"
+        process = OwnedProcess(
+            "fastlog serve", self.command(), output, cwd=ROOT, environment=environment()
         )
-        found = _LISTENING.search(process.text())
+        self.process = process
+        process.wait_until(lambda: bool(_listening(process)), START_DEADLINE_S, "ready")
+        found = _listening(process)
         assert found is not None
         self.host, self.port = found[1], int(found[2])
         address = (self.host, self.port)

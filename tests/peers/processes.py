@@ -1,6 +1,5 @@
 """A process that a test owns: output kept for the failure message, stopped by its own id."""
 
-import os
 import shutil
 import signal
 import socket
@@ -58,7 +57,7 @@ class OwnedProcess:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
-                env={**os.environ, **(environment or {})},
+                env=environment,
                 start_new_session=True,
             )
 
