@@ -22,6 +22,8 @@ cdef enum:
     TAG_REPLICA_STATE = 1
     TAG_DIVERGING_EPOCH = 0
     PARTITION_LEAST = 16        # bytes that any version's partition takes at least
+    UNKNOWN_TOPIC_OR_PARTITION = 3
+    UNKNOWN_TOPIC_ID = 100
 
 
 cdef FetchTopic *new_topic(FetchRequest *request) noexcept nogil:
@@ -196,11 +198,24 @@ cdef int16_t error_for(FetchRequest *request, int16_t error) noexcept nogil:
     return 6 if error == 56 and request.head.version <= 5 else error
 
 
+cdef int32_t aborted_count(FetchRequest *request, FetchPartition *partition) noexcept nogil:
+    """Aborted transactions: none yet. Null (-1) says that none were looked for, since the read failed
+    or was of uncommitted data; a partition that was not found has, as Kafka answers it, none."""
+    if partition.error in (UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID):
+        return 0
+    if not request.read_committed or partition.error or partition.diverges:
+        return -1
+    return 0
+
+
 cdef uint8_t *encode_partition_head(FetchRequest *request, FetchPartition *partition,
                                     uint8_t *out) noexcept nogil:
     """All before the records' length."""
     cdef int16_t version = request.head.version
     cdef int failed = partition.error != 0
+    cdef int32_t aborted = -1
+    if partition.error in (3, 100) or (request.read_committed and not failed):
+        aborted = 0
     put32(out, partition.index)
     put16(out + 4, error_for(request, partition.error))
     put64(out + 6, -1 if failed else partition.read.view.high_watermark)
@@ -209,9 +224,8 @@ cdef uint8_t *encode_partition_head(FetchRequest *request, FetchPartition *parti
     if version >= 5:
         put64(out, -1 if failed else partition.read.view.log_start_offset)
         out += 8
-    # Aborted transactions: none yet; null tells a reader of uncommitted data that none were looked
-    # for.
-    out = put_count(out, request.head.flexible, 0 if request.read_committed and not failed else -1)
+    # Aborted transactions: none yet. Null: none were looked for. (For what does not exist: as Kafka.)
+    out = put_count(out, request.head.flexible, aborted)
     if version >= 11:
         put32(out, -1)                  # preferred_read_replica
         out += 4
@@ -313,7 +327,7 @@ cdef int fetch_encode(FetchRequest *request) noexcept nogil:
     cdef int flexible = request.head.flexible
     cdef int32_t number
     cdef int32_t first = 0
-    cdef int32_t topics = 0 if request.error else request.topic_count
+    cdef int32_t topics = 0
     cdef int result
     cdef uint8_t *out = response_reserve(response, 64)
     if out == NULL:
@@ -326,9 +340,14 @@ cdef int fetch_encode(FetchRequest *request) noexcept nogil:
         put16(out, request.error)
         put32(out + 2, 0)               # session_id: none
         out += 6
+    if not request.error:
+        for number in range(request.topic_count):       # one without partitions is not answered
+            topics += request.topics[number].partition_count > 0
     out = put_count(out, flexible, topics)
     response.size = out - response.bytes
-    for number in range(topics):
+    for number in range(request.topic_count if topics else 0):
+        if request.topics[number].partition_count == 0:
+            continue
         result = encode_topic(request, &request.topics[number], first)
         if result:
             return result

@@ -158,6 +158,7 @@ cdef void prepare(ProduceRequest *request, ProducePartition *partition, Topic *t
         partition.error = NOT_LEADER_OR_FOLLOWER
         return
     if partition.size < 1:
+        # Kafka never answers when the records are null; an empty field is an invalid record to it.
         partition.error = INVALID_RECORD
         partition.message = b"A partition's records must hold one record batch"
         return
@@ -168,7 +169,8 @@ cdef void prepare(ProduceRequest *request, ProducePartition *partition, Topic *t
     partition.log = log
     validate(request, partition, now_ms)
     if partition.error:
-        set_log_start(partition)
+        if partition.record_index >= 0:
+            set_log_start(partition)
         return
     partition.append.data = partition.records
     partition.append.origin = ORIGIN_CLIENT

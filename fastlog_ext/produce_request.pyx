@@ -187,14 +187,19 @@ cdef int produce_encode(ProduceRequest *request) noexcept nogil:
     cdef int flexible = request.head.flexible
     cdef int32_t number
     cdef int32_t first = 0
+    cdef int32_t topics = 0
     cdef uint8_t *out = response_reserve(response, 32)
     if out == NULL:
         return ENOMEM
     put32(out + 4, request.head.correlation_id)
     out = put_no_tags(out + 8, flexible)
-    out = put_count(out, flexible, request.topic_count)
+    for number in range(request.topic_count):           # one without partitions is not answered
+        topics += request.topics[number].partition_count > 0
+    out = put_count(out, flexible, topics)
     response.size = out - response.bytes
     for number in range(request.topic_count):
+        if request.topics[number].partition_count == 0:
+            continue
         if encode_topic(request, &request.topics[number], first):
             return ENOMEM
         first += request.topics[number].partition_count
