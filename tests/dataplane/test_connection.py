@@ -194,6 +194,21 @@ def test_a_large_response_over_a_slow_reader(broker):
     assert broker.plane.stats()["sendfiles"] > 40
 
 
+def test_a_file_that_became_shorter_closes_the_connection(broker):
+    """What was announced cannot be sent any more; other bytes in its place would be worse."""
+    log = broker.topic("t")[0]
+    large = batch(os.urandom(1000000))
+    for _ in range(40):
+        log.append(large)
+    (path,) = (broker.folder / "t-0").glob("*.log")
+    with broker.client(receive_buffer=8192) as client:
+        client.send(fetch({"t": [(0, 0)]}, partition_max=1 << 30))
+        wait_until(lambda: broker.plane.stats()["sendfiles"] > 1)
+        os.truncate(path, 1000)
+        client.expect_close()
+    wait_until(lambda: broker.plane.stats()["connections"] == 0)
+
+
 def test_sequential_reader_sees_every_batch_once(make_broker):
     """Over roll-overs, by pread and by sendfile."""
     for minimum in (0, 1 << 30):
