@@ -59,7 +59,10 @@ def main(argv: list[str] | None = None) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    return run(module, parser.parse_args(argv[1:]))
+    # Options may stand between a command's arguments, but argparse does not allow it with verbs.
+    verbs = any(action.nargs == argparse.PARSER for action in parser._actions)
+    parse = parser.parse_args if verbs else parser.parse_intermixed_args
+    return run(module, parse(argv[1:]))
 
 
 def nearest(name: str) -> str:

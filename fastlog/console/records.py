@@ -12,17 +12,24 @@ ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "0": "\0"}
 
 
 def unescape(text: str) -> bytes:
-    r"""Resolves \n, \t, \r, \0, \\ and \xHH as kcat does in formats and delimiters."""
+    r"""Resolves \n, \t, \r, \0, \\ and \xHH as kcat does in formats and delimiters.
 
-    pattern = r"\\(x[0-9a-fA-F]{2}|[ntr0\\])"
-    pieces = re.split(pattern, text)
+    Before any other sign the backslash goes.
+    """
+    pattern = r"\\(x[0-9a-fA-F]{2}|.)"
+    pieces = re.split(pattern, text, flags=re.DOTALL)
     out = bytearray()
     for index, piece in enumerate(pieces):
         if index % 2:
-            out += bytes([int(piece[1:], 16)]) if piece[0] == "x" else ESCAPES[piece].encode()
+            out += bytes([int(piece[1:], 16)]) if len(piece) == 3 else other(piece)
         else:
             out += os.fsencode(piece)
     return bytes(out)
+
+
+def other(sign: str) -> bytes:
+    """What a backslash and this sign stand for."""
+    return os.fsencode(ESCAPES.get(sign, sign))
 
 
 def length(value: bytes | None) -> bytes:

@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def admin(arguments):
     """An AdminClient for this command line."""
+    confluent()
     from confluent_kafka.admin import AdminClient
 
     return make(AdminClient, client_settings(arguments))
