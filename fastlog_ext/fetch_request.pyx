@@ -213,9 +213,6 @@ cdef uint8_t *encode_partition_head(FetchRequest *request, FetchPartition *parti
     """All before the records' length."""
     cdef int16_t version = request.head.version
     cdef int failed = partition.error != 0
-    cdef int32_t aborted = -1
-    if partition.error in (3, 100) or (request.read_committed and not failed):
-        aborted = 0
     put32(out, partition.index)
     put16(out + 4, error_for(request, partition.error))
     put64(out + 6, -1 if failed else partition.read.view.high_watermark)
@@ -224,8 +221,7 @@ cdef uint8_t *encode_partition_head(FetchRequest *request, FetchPartition *parti
     if version >= 5:
         put64(out, -1 if failed else partition.read.view.log_start_offset)
         out += 8
-    # Aborted transactions: none yet. Null: none were looked for. (For what does not exist: as Kafka.)
-    out = put_count(out, request.head.flexible, aborted)
+    out = put_count(out, request.head.flexible, aborted_count(request, partition))
     if version >= 11:
         put32(out, -1)                  # preferred_read_replica
         out += 4

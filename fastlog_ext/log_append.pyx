@@ -172,7 +172,7 @@ cdef int answered_by_producer_state(PartitionLog *log, AppendRequest *request) n
         return 0
     request.base_offset = check.duplicate_base_offset
     request.last_offset = check.duplicate_last_offset
-    request.append_time_ms = check.duplicate_timestamp if log.timestamp_type == 1 else -1
+    request.append_time_ms = check.duplicate_timestamp
     finish(log, request, 0)
     return 1
 

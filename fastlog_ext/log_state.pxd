@@ -30,7 +30,8 @@ cdef struct AppendRequest:
     int16_t error           # Kafka's code
     int64_t base_offset     # a duplicate carries the original's
     int64_t last_offset
-    int64_t append_time_ms  # -1 unless LogAppendTime
+    # -1 unless LogAppendTime; of a duplicate, whatever the type: the original's greatest timestamp
+    int64_t append_time_ms
     int64_t log_start_offset
 
 # A consistent picture of a log's offsets (all of one moment), taken without a lock.

@@ -12,7 +12,7 @@ cdef struct ProducerCheck:
     int8_t duplicate                # 1: answer with the offset and time of the original
     int64_t duplicate_base_offset
     int64_t duplicate_last_offset
-    int64_t duplicate_timestamp     # log append time of the original or -1
+    int64_t duplicate_timestamp     # the greatest of the original batch
 
 # For a client's append at the leader; call before offsets are assigned. No effect on the table.
 cdef void producer_check(ProducerTable *table, const BatchInfo *info,
