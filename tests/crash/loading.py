@@ -69,7 +69,7 @@ class Load:
                     assert known == digest, f"offset {offset} of {topic} acknowledged twice"
         return found
 
-    def acknowledged_kept(self, topic: str) -> int:
+    def acknowledged_count_of(self, topic: str) -> int:
         """How many records of a topic that is never deleted were acknowledged."""
         text = "".join(path.read_text() for path in self.acknowledgements)
         return sum(line.startswith(f"{topic} ") for line in text.splitlines())
