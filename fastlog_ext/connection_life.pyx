@@ -8,7 +8,8 @@ from fastlog_ext.partition_log cimport partition_log_release
 from fastlog_ext.plane cimport Connection, Reactor
 from fastlog_ext.responses cimport responses_drop, unpin_connection
 from fastlog_ext.sockets cimport (
-    EPOLL_CTL_DEL, epoll_ctl, address_text, getpeername, getsockname, sockaddr, sockaddr_storage, socklen_t)
+    EPOLL_CTL_DEL, address_text, epoll_ctl, getpeername, getsockname, sockaddr, sockaddr_storage,
+    socklen_t)
 from fastlog_ext.stats cimport CONNECTIONS_CLOSED, CONNECTIONS_OPENED, MALFORMED, count
 from fastlog_ext.system cimport add32, add64, snprintf
 from fastlog_ext.transport cimport Transport
@@ -74,7 +75,7 @@ cdef void connection_close(Connection *connection) noexcept nogil:
     if connection.dirty:
         leave_dirty(connection)
     leave_registry(connection)
-    # By name: a copy of the descriptor in a child that has not yet called exec would keep it watched.
+    # By name: a copy of the descriptor in a child that has yet to call exec would keep it watched.
     epoll_ctl(connection.reactor.epoll_fd, EPOLL_CTL_DEL, connection.fd, NULL)
     connection.transport.close(connection.state)
     add32(&connection.reactor.load, -1)
