@@ -1,8 +1,8 @@
 r"""Prints the records of a topic to stdout, from the beginning unless told otherwise.
 
-  fastlog consume numbers                       (waits for more; -e ends at the end)
-  fastlog consume pairs -e --format '%p:%o %k=%s\n'
-  fastlog consume clicks --offset s@1700000000000 --count 10 --json
+fastlog consume numbers                       (waits for more; -e ends at the end)
+fastlog consume pairs -e --format '%p:%o %k=%s\n'
+fastlog consume clicks --offset s@1700000000000 --count 10 --json
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Looks into the files of a log folder or of one partition; no broker is needed.
 
-  fastlog log dump DIR_OR_FILE      prints batches, records, indexes, snapshots and checkpoints
-  fastlog log verify DIR            checks CRCs, offsets and indexes; exit code 1 on a finding
+fastlog log dump DIR_OR_FILE      prints batches, records, indexes, snapshots and checkpoints
+fastlog log verify DIR            checks CRCs, offsets and indexes; exit code 1 on a finding
 """
 
 import argparse

@@ -1,9 +1,9 @@
 r"""Sends records to a topic: one a line of stdin, or one a file when files are named.
 
-  seq 1000 | fastlog produce numbers
-  printf 'a:1\nb:2\n' | fastlog produce pairs --key-delimiter :
-  fastlog produce sources $(find . -name '*.py')    (each file is one record, its path the key)
-  fastlog consume old -e --json | fastlog produce new --json
+seq 1000 | fastlog produce numbers
+printf 'a:1\nb:2\n' | fastlog produce pairs --key-delimiter :
+fastlog produce sources $(find . -name '*.py')    (each file is one record, its path the key)
+fastlog consume old -e --json | fastlog produce new --json
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Creates, lists, describes and deletes topics.
 
-  fastlog topic create clicks --partitions 4 --config segment.bytes=1048576
-  fastlog topic list
-  fastlog topic describe clicks
-  fastlog topic delete clicks
+fastlog topic create clicks --partitions 4 --config segment.bytes=1048576
+fastlog topic list
+fastlog topic describe clicks
+fastlog topic delete clicks
 """
 
 import argparse
