@@ -1,4 +1,4 @@
-"""Fetching the peers: nothing to do where all is there, and a clear word where it cannot be done."""
+"""Fetching the peers: nothing to do where all is there, a clear word where it cannot be done."""
 
 import os
 import subprocess
