@@ -13,6 +13,7 @@ import sqlite3
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from fastlog.config import Settings, TopicSettings
 from fastlog.config.listeners import Listener
@@ -23,6 +24,7 @@ from fastlog.coordination import znodes
 from fastlog.coordination.interface import CoordinationError
 from fastlog.coordination.local import LocalCoordination, LocalStore
 from fastlog.facade import Facade
+from fastlog.logs import partition
 from fastlog.logs.errors import FolderError
 from fastlog.logs.folder import CLEAN_MARKER, Identity, LogFolder
 from fastlog.logs.manager import Intervals, LogManager
@@ -94,7 +96,7 @@ class Broker:
             raise StartError(str(error)) from None
         except KafkaError as error:
             raise StartError(f"{self.data_folder}: {error}") from None
-        except (CoordinationError, sqlite3.Error) as error:
+        except (CoordinationError, sqlite3.Error, OSError) as error:
             raise StartError(f"{self.data_folder}: coordination: {error}") from error
         self.serve()
         shown = ", ".join(f"{host}:{port}" for host, port in self.endpoints)
@@ -171,14 +173,31 @@ class Broker:
         self.logs = LogManager(self.folder, Intervals.of(self.settings))
         self.started.push_async_callback(self.close_logs)
         topics = self.control.topics
-        await self.logs.start(
-            self.engine_settings, {name: topic.topic_id for name, topic in topics.items()}
-        )
+        known = {name: topic.topic_id for name, topic in topics.items()}
+        await self.logs.start(self.engine_settings, self.ids_for_adoption() | known)
         self.control.on_deleted[:] = [self.topic_deleted]
         self.control.on_created.append(self.topic_created)
         for topic in list(topics.values()):
             await self.open_topic(topic)
         await self.adopt_logs()
+
+    def ids_for_adoption(self) -> dict[str, bytes]:
+        """Ids for unknown topics that lie in the folder: those a log remembers, else new ones.
+
+        Logs from before Kafka 2.8 remember none.
+        """
+        ids: dict[str, bytes] = {}
+        for entry in os.scandir(self.folder.path):
+            found = partition.parse_folder_name(entry.name)
+            if found is None or found[0] in self.control.topics or not entry.is_dir():
+                continue
+            try:
+                topic_id = partition.read_topic_id(Path(entry.path))
+            except (OSError, ValueError):
+                continue  # told when the log is opened
+            if topic_id != NO_TOPIC_ID or found[0] not in ids:
+                ids[found[0]] = topic_id
+        return {name: znodes.random_uuid() if i == NO_TOPIC_ID else i for name, i in ids.items()}
 
     async def adopt_logs(self) -> None:
         """Takes in logs that no topic claims: of a folder that Kafka wrote, or copied here."""
@@ -192,8 +211,9 @@ class Broker:
                     await self.logs.remove_partition(name, number)
                 continue
             logs = [self.logs.get(name, number) for number in range(max(numbers) + 1)]
-            ids = {found.topic_id for found in logs if found is not None} - {NO_TOPIC_ID}
-            topic_id = ids.pop() if len(ids) == 1 else znodes.random_uuid()
+            topic_id, *others = {found.topic_id for found in logs if found is not None}
+            if others:
+                raise StartError(f"{self.data_folder}: the logs of topic {name} have several ids")
             epochs = {
                 number: -1 if found is None else found.leader_epoch
                 for number, found in enumerate(logs)
