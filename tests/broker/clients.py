@@ -1,0 +1,58 @@
+"""One connection and its requests as messages, for tests that look at a broker's own answers."""
+
+import itertools
+from typing import Any
+
+from fastlog.protocol import decode_response, encode_request, headers, messages
+from tests.clients.raw_client import build
+from tests.peers.wire import Connection
+
+NONE, OUT_OF_RANGE, UNKNOWN_TOPIC, STORAGE_ERROR = 0, 1, 3, 56
+PRODUCE, METADATA, CREATE_TOPICS, DELETE_TOPICS = 0, 3, 19, 20
+
+
+class Client(Connection):
+    """Speaks messages to one broker."""
+
+    def __init__(self, broker, timeout_s: float = 30) -> None:
+        super().__init__((broker.host, broker.port), timeout_s)
+        self._numbers = itertools.count(1)
+
+    def ask(self, key: int, version: int, **fields: Any) -> Any:
+        """The answer; the connection must stay open."""
+        number = next(self._numbers)
+        header = headers.RequestHeader(key, version, number, "test")
+        self.send(encode_request(header, build(messages.request_class(key), fields)))
+        frame = self.receive()
+        assert frame is not None, f"the connection was closed on request {key}"
+        correlation, body = decode_response(key, version, frame)
+        assert correlation == number
+        return body
+
+    def create(self, name: str, partitions: int = 1, **configs: str) -> int:
+        """The error code of CreateTopics."""
+        topic = {"name": name, "num_partitions": partitions, "replication_factor": 1}
+        topic["configs"] = [
+            {"name": key.replace("_", "."), "value": value} for key, value in configs.items()
+        ]
+        answer = self.ask(CREATE_TOPICS, 4, topics=[topic], timeout_ms=20_000)
+        return answer.topics[0].error_code
+
+    def delete(self, name: str) -> int:
+        """The error code of DeleteTopics."""
+        answer = self.ask(DELETE_TOPICS, 4, topic_names=[name], timeout_ms=20_000)
+        return answer.responses[0].error_code
+
+    def topics(self) -> dict[str, tuple[bytes, int]]:
+        """Ids and partition counts by name."""
+        answer = self.ask(METADATA, 12, topics=None)
+        return {t.name: (t.topic_id, len(t.partitions)) for t in answer.topics}
+
+    def produce(self, topic: str, batch: bytes, partition: int = 0) -> tuple[int, int]:
+        """The error code, and the first offset that was given."""
+        data = [
+            {"name": topic, "partition_data": [{"index": partition, "records": batch}]},
+        ]
+        answer = self.ask(PRODUCE, 8, acks=-1, timeout_ms=20_000, topic_data=data)
+        found = answer.responses[0].partition_responses[0]
+        return found.error_code, found.base_offset

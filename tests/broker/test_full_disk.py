@@ -1,0 +1,124 @@
+"""A full disk: an error to each client, and a broker that lives on."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.broker.clients import NONE, STORAGE_ERROR, Client
+from tests.clients.batches import Batch, Record
+from tests.console.command import failure, fastlog, output
+from tests.peers.fastlog import FastlogBroker
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    assert os.geteuid() == 0, "this test mounts a tmpfs: run it as root (with CAP_SYS_ADMIN)"
+    mount(folder, "size=8m")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def mount(folder: Path, options: str) -> None:
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", folder]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture
+def broker(small_disk: Path) -> Iterator[FastlogBroker]:
+    """A broker whose data lies there; its output does not."""
+    broker = FastlogBroker(small_disk.parent / "broker")
+    broker.log_folder = small_disk / "data"
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+
+
+def fill(client: Client, topic: str) -> int:
+    """Produces until it is refused; how many records were acknowledged."""
+    large = Batch([Record(b"x" * 900_000)]).encode()
+    for count in range(20):
+        code, offset = client.produce(topic, large)
+        if code != NONE:
+            assert code == STORAGE_ERROR
+            return count
+        assert offset == count
+    raise AssertionError("8 MiB do not hold 18 MB")
+
+
+def test_a_full_disk(broker: FastlogBroker, small_disk: Path):
+    with Client(broker) as client:
+        assert client.create("full") == NONE
+        acknowledged = fill(client, "full")
+        assert acknowledged >= 5
+        assert client.produce("full", Batch([Record(b"x" * 900_000)]).encode())[0] == STORAGE_ERROR
+        assert set(client.topics()) == {"full"}
+    broker.check_alive()
+    said = failure(
+        "produce", "full", "-X", "message.timeout.ms=2000", "-b", broker.address, stdin=b"x\n" * 9
+    )
+    assert "9 records were not acknowledged" in said
+    assert output("topic", "list", "-b", broker.address) == b"full\n"
+    assert "Traceback" not in broker.process.text()
+
+    broker.process.terminate()  # in order or not, but without a traceback
+    assert "Traceback" not in broker.process.text()
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    broker.start()
+    sizes = output("consume", "full", "-e", "-f", r"%o %S\n", "-b", broker.address).splitlines()
+    assert sizes[:acknowledged] == [b"%d 900000" % n for n in range(acknowledged)]
+    with Client(broker) as client:
+        assert client.produce("full", Batch([Record(b"more")]).encode())[0] == NONE
+    broker.stop()
+    assert fastlog("log", "verify", broker.log_folder).returncode == 0
+
+
+def test_topics_on_a_full_disk(broker: FastlogBroker, small_disk: Path):
+    with Client(broker) as client:
+        assert client.create("before") == NONE
+        (small_disk / "ballast").write_bytes(b"x" * 6 * MIB)
+        with open(small_disk / "ballast", "ab", buffering=0) as ballast:
+            try:
+                while ballast.write(b"x" * 4096) == 4096:
+                    pass
+            except OSError:
+                pass
+        codes = [client.create(f"t{n}", 50) for n in range(3)]
+        assert set(codes) - {NONE}, "nothing more fits"
+        assert "before" in client.topics()
+        (small_disk / "ballast").unlink()
+        assert client.produce("before", Batch([Record(b"x")]).encode()) == (NONE, 0)
+    broker.check_alive()
+    # The store of topics ends with a commit that failed: a new start finds what it holds.
+    broker.process.terminate()
+    assert "Traceback" not in broker.process.text()
+    broker.start()
+    with Client(broker) as client:
+        assert client.topics()["before"][1] == 1
+        assert client.create("after", 2) == NONE
+        assert client.produce("after", Batch([Record(b"x")]).encode()) == (NONE, 0)
+        assert client.delete("after") == NONE
+    assert "Traceback" not in broker.process.text()
+    broker.stop()
+
+
+def test_no_start_on_a_full_disk(small_disk: Path):
+    with open(small_disk / "ballast", "wb", buffering=0) as ballast:
+        try:
+            while ballast.write(b"x" * MIB):
+                pass
+        except OSError:
+            pass
+    said = failure("serve", "--data", small_disk / "data", "--listen", "127.0.0.1:0")
+    assert "No space left on device" in said
