@@ -25,6 +25,7 @@ cdef struct Index:
 cdef int index_init(Index *index, int32_t entry_size, int64_t entries_on_file) noexcept nogil
 cdef void index_destroy(Index *index) noexcept nogil        # the file's part is the owner's
 cdef int64_t index_count(Index *index) noexcept nogil
+cdef int index_is_on_file(Index *index) noexcept nogil      # at least some entries are
 # the block is full: flush before the next append
 cdef int index_needs_flush(Index *index) noexcept nogil
 cdef int index_has_unwritten(Index *index) noexcept nogil

@@ -48,6 +48,10 @@ cdef int64_t index_count(Index *index) noexcept nogil:
     return tail.first + load32(&tail.count)
 
 
+cdef int index_is_on_file(Index *index) noexcept nogil:
+    return tail_of(index).first > 0
+
+
 cdef int index_needs_flush(Index *index) noexcept nogil:
     return index.tail.count >= BLOCK_LARGE
 

@@ -3,7 +3,7 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.string cimport memset
 from fastlog_ext.batch cimport BatchInfo
 from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
-from fastlog_ext.index cimport index_floor
+from fastlog_ext.index cimport index_floor, index_is_on_file
 from fastlog_ext.log_state cimport (
     ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_STORAGE, LOG_CLOSED, LOG_ONLINE,
     READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogPosition, LogPositions, LogRead, LogView,
@@ -37,7 +37,7 @@ cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, i
     cdef int64_t relative = min(offset - segment.base_offset, <int64_t>INT32_MAX)
     cdef int found
     cdef int fd = -1
-    if segment.offsets.tail.first > 0:      # part of it is on file
+    if index_is_on_file(&segment.offsets):
         fd = segment_index_fd(segment, files, 0)
     # A broken index costs a longer scan; recovery rebuilds it.
     found = index_floor(&segment.offsets, fd, relative, &key, &start, NULL)

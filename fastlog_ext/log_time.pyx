@@ -5,7 +5,7 @@ from libc.stdlib cimport free, malloc
 from fastlog_ext.batch cimport BatchInfo, batch_find_max_timestamp, batch_find_timestamp
 from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
 from fastlog_ext.files cimport read_at
-from fastlog_ext.index cimport index_floor
+from fastlog_ext.index cimport index_floor, index_is_on_file
 from fastlog_ext.log_read cimport segment_locate
 from fastlog_ext.log_state cimport (
     LogView, SegmentList, log_segments, partition_log_view, segments_floor)
@@ -78,7 +78,7 @@ cdef int search_segment(TimeQuery *query, Segment *segment) noexcept nogil:
     if files == NULL:
         return -1
     start = segment.base_offset
-    if segment.times.tail.first > 0:
+    if index_is_on_file(&segment.times):
         fd = segment_index_fd(segment, files, 1)
     # Nothing before the entry's batch is as late as its timestamp.
     if index_floor(&segment.times, fd, query.target, &key, &relative, NULL) == 1:

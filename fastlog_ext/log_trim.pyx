@@ -118,9 +118,9 @@ cdef list cut(PartitionLog *log, str folder, int64_t offset):
         position = cut_position(segment, offset)
     if position < 0:
         raise OSError(5, "the segment cannot be read", folder)
-    rebuild_producers(log, folder, offset)
     old = copy_list(log)
     try:
+        rebuild(log, folder, offset)
         with nogil:
             log.end_offset = offset
             store64(&log.recovery_point, min(log.recovery_point, offset))
@@ -141,6 +141,16 @@ cdef list cut(PartitionLog *log, str folder, int64_t offset):
     finally:
         free(old)
     return set_aside(folder, bases, log.settings.file_delete_delay_ms)
+
+
+cdef int rebuild(PartitionLog *log, str folder, int64_t offset) except -1:
+    """Half of a producer state would take a duplicate for a new batch: then nothing more is
+    taken."""
+    try:
+        return rebuild_producers(log, folder, offset)
+    except BaseException as failure:
+        log_fail(log, getattr(failure, "errno", None) or 5)
+        raise
 
 
 cdef int rescan(Segment *segment) noexcept nogil:
@@ -355,6 +365,7 @@ cdef int close_log(PartitionLog *log, str folder, bint durable) except -1:
                     error = producer_write_snapshot(&log.producers, log.folder, log.end_offset)
                 if not error:
                     error = sync_folder(log.folder)
+                if not error:
                     store64(&log.recovery_point, log.end_offset)
             store32_seq(&log.state, LOG_CLOSED)
             let_go(log)

@@ -25,6 +25,7 @@ cdef class Log:
     cdef PartitionLog *pointer(self) except NULL    # raises in a forked child
     cdef LogView view(self) except *
     cdef change_leader(self, int32_t is_leader, int32_t leader_epoch)
+    cdef roll_when(self, int64_t due_ms)
     cdef submit(self, object batch, signed char origin, int32_t leader_epoch)
     cdef find_time(self, int64_t timestamp, int greatest)
 

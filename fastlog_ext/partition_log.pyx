@@ -41,11 +41,12 @@ DEFAULTS = {
 TO_HIGH_WATERMARK, TO_LAST_STABLE, TO_END = READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, READ_TO_END
 
 
-# --- reclamation: a Python thread holds a slot for the length of one call ---
+# --- reclamation: a Python thread holds a slot for the length of one call. That a control operation
+# has the role of writer is not enough: it pins sealed segments, whose files others may close ---
 
 cdef ReclaimSlot *enter() noexcept nogil:
     cdef ReclaimSlot *slot = reclaim_register()
-    # a thousand threads are inside; each leaves without waiting for us
+    # A thousand threads are inside, and each must be able to leave: callers let the GIL go.
     while slot == NULL:
         sched_yield()
         slot = reclaim_register()
@@ -110,7 +111,8 @@ cdef int16_t validate_verbatim(const uint8_t *data, int64_t size,
                                AppendRequest *request) noexcept nogil:
     """The leader took it already; this is against damage on the way."""
     if (batch_parse(data, size, &request.info) != 0 or request.info.size != size
-            or request.info.magic != 2 or not batch_crc_ok(data, &request.info)):
+            or request.info.magic != 2 or request.info.last_offset_delta < 0
+            or not batch_crc_ok(data, &request.info)):
         return 2
     return 0
 
@@ -181,7 +183,13 @@ cdef class Log:
         if self.log == NULL:
             raise MemoryError
         apply_settings(self.log, {**DEFAULTS, **settings})
-        recover(self.log, self.path, clean, recovery_point, log_start_offset)
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
+        try:
+            recover(self.log, self.path, clean, recovery_point, log_start_offset)
+        finally:
+            leave(slot)
         return self
 
     # --- leadership and settings ---
@@ -189,13 +197,16 @@ cdef class Log:
     def update(self, dict settings):
         """Changes some settings; the others stay."""
         cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot
         with nogil:
+            slot = enter()
             log_acquire(log)
         try:
             apply_settings(log, settings)
         finally:
             with nogil:
                 log_release(log)
+                leave(slot)
 
     def become_leader(self, int32_t leader_epoch):
         """Clients may append from now on; the epoch starts at the end of the log (KIP-101)."""
@@ -207,8 +218,10 @@ cdef class Log:
 
     cdef change_leader(self, int32_t is_leader, int32_t leader_epoch):
         cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot
         cdef int error = 0
         with nogil:
+            slot = enter()
             log_acquire(log)
             if log.state == LOG_ONLINE:
                 if is_leader:
@@ -218,19 +231,23 @@ cdef class Log:
             if error > 0:
                 log_fail(log, error)
             log_release(log)
+            leave(slot)
         check(error, self.path)
 
     def hold_high_watermark(self, bint hold):
         """For tests of what waits for replicas: the high watermark stays where it is until let
         go."""
         cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot
         with nogil:
+            slot = enter()
             log_acquire(log)
             log.hold_high_watermark = hold
             if log.state == LOG_ONLINE:
                 log_publish_offsets(log)
                 log_wake(log)
             log_release(log)
+            leave(slot)
 
     # --- what it is ---
 
@@ -287,11 +304,14 @@ cdef class Log:
     def segments(self) -> list:
         """Oldest first: base_offset, size_bytes, max_timestamp (-1: none), path of the .log."""
         cdef PartitionLog *log = self.pointer()
-        cdef ReclaimSlot *slot = enter()
-        cdef SegmentList *list = log_segments(log)
+        cdef ReclaimSlot *slot
+        cdef SegmentList *list
         cdef int64_t timestamp = -1, offset = -1
         cdef int number, error
         found = []
+        with nogil:
+            slot = enter()
+            list = log_segments(log)
         try:
             for number in range(list.count):
                 with nogil:
@@ -403,7 +423,9 @@ cdef class Log:
     def truncate(self, int64_t offset) -> list:
         """Takes back everything from `offset` on, with the whole of a batch that holds it."""
         cdef PartitionLog *log = self.pointer()
-        cdef ReclaimSlot *slot = enter()
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
         try:
             return truncate(log, self.path, offset)
         finally:
@@ -412,7 +434,9 @@ cdef class Log:
     def truncate_fully(self, int64_t new_start_offset) -> list:
         """Forgets everything; the empty log starts at the given offset."""
         cdef PartitionLog *log = self.pointer()
-        cdef ReclaimSlot *slot = enter()
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
         try:
             return truncate_fully(log, self.path, new_start_offset)
         finally:
@@ -421,7 +445,9 @@ cdef class Log:
     def set_log_start_offset(self, int64_t offset) -> list:
         """Never back, never beyond the high watermark (ValueError). Segments wholly below it go."""
         cdef PartitionLog *log = self.pointer()
-        cdef ReclaimSlot *slot = enter()
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
         try:
             return raise_log_start(log, self.path, offset)
         finally:
@@ -429,16 +455,28 @@ cdef class Log:
 
     def roll(self) -> bool:
         """Starts a new segment unless the active one is empty. Whether it did."""
-        return bool(roll(self.pointer(), self.path, -1))
+        return self.roll_when(-1)
 
     def roll_if_due(self, int64_t now_ms) -> bool:
         """As roll, if the active segment is older than segment_ms by the wall clock."""
-        return bool(roll(self.pointer(), self.path, now_ms))
+        return self.roll_when(now_ms)
+
+    cdef roll_when(self, int64_t due_ms):
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
+        try:
+            return bool(roll(log, self.path, due_ms))
+        finally:
+            leave(slot)
 
     def flush(self):
         """Syncs what is behind the recovery point, and moves it. Appends go on meanwhile."""
         cdef PartitionLog *log = self.pointer()
-        cdef ReclaimSlot *slot = enter()
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
         try:
             flush(log, self.path)
         finally:
@@ -447,7 +485,9 @@ cdef class Log:
     def close(self):
         """Syncs everything, writes the producers' snapshot and closes. Again: nothing happens."""
         cdef PartitionLog *log = self.pointer()
-        cdef ReclaimSlot *slot = enter()
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
         try:
             close_log(log, self.path, True)
         finally:
@@ -456,7 +496,9 @@ cdef class Log:
     def remove(self):
         """Closes without a sync: the files are about to go. Who waits is woken."""
         cdef PartitionLog *log = self.pointer()
-        cdef ReclaimSlot *slot = enter()
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
         try:
             close_log(log, self.path, False)
         finally:
@@ -467,37 +509,48 @@ cdef class Log:
     def expire_producers(self, int64_t now_ms):
         """Forgets producers that have been quiet for producer_id_expiration_ms."""
         cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot
         with nogil:
+            slot = enter()
             log_acquire(log)
             producer_expire(&log.producers, now_ms, log.settings.producer_id_expiration_ms)
             log_release(log)
+            leave(slot)
 
     def active_producers(self) -> list:
         """(producer id, epoch, last sequence, last timestamp, coordinator epoch, open transaction's
         offset or -1) each."""
         cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot
         with nogil:
+            slot = enter()
             log_acquire(log)
         try:
             return producer_list(&log.producers)
         finally:
             with nogil:
                 log_release(log)
+                leave(slot)
 
 
 cdef tuple read_bytes(PartitionLog *log, int64_t offset, int64_t max_bytes, int bound,
                       bint whole_first,
                       ReadHint *hint):
     cdef LogRead result
+    cdef ReadHint place         # a copy: another thread may use the same reader
+    cdef ReadHint *known = NULL
     cdef ReclaimSlot *slot
     cdef bytes data = b""
     cdef char *target
     cdef int64_t got
     if bound not in (READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, READ_TO_END):
         raise ValueError("no such bound")
+    if hint != NULL:
+        place = hint[0]
+        known = &place
     with nogil:
         slot = enter()
-        partition_log_read(log, offset, max_bytes, whole_first, <ReadBound>bound, hint, &result)
+        partition_log_read(log, offset, max_bytes, whole_first, <ReadBound>bound, known, &result)
         leave(slot)                 # what was found is pinned
     if hint != NULL:
         hint[0] = result.next
@@ -518,7 +571,7 @@ cdef tuple read_bytes(PartitionLog *log, int64_t offset, int64_t max_bytes, int 
 cdef class Reader:
     """Reads batch after batch. Its place is remembered where a read ends on a batch's boundary."""
 
-    def __cinit__(self, Log log, int64_t offset):
+    def __cinit__(self, Log log not None, int64_t offset):
         log.pointer()
         self.log = log
         self.offset = offset
@@ -547,7 +600,7 @@ cdef class Reader:
 cdef class PinnedRange:
     """What a fetch holds while its bytes are on their way to a socket."""
 
-    def __cinit__(self, Log log, int64_t offset, int64_t max_bytes):
+    def __cinit__(self, Log log not None, int64_t offset, int64_t max_bytes):
         cdef PartitionLog *source = log.pointer()
         cdef ReclaimSlot *slot
         memset(&self.found, 0, sizeof(LogRead))

@@ -14,7 +14,7 @@ from fastlog_ext.leader_epochs cimport (
     leader_epochs_open, leader_epochs_truncate_from_end, leader_epochs_truncate_from_start)
 from fastlog_ext.log_publish cimport log_publish_offsets
 from fastlog_ext.log_roll cimport log_jitter
-from fastlog_ext.log_state cimport PartitionLog, log_active, log_replace_segments
+from fastlog_ext.log_state cimport PartitionLog, SegmentList, log_active, log_replace_segments
 from fastlog_ext.producer_state cimport producer_clear, producer_load_snapshot
 from fastlog_ext.replay cimport replay_producers, replay_segment, replay_tail
 from fastlog_ext.segment cimport (
@@ -293,11 +293,14 @@ cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_poi
 
 
 cdef int64_t restart_at(PartitionLog *log, object folder, int64_t offset) except -1:
+    """The new segment takes the list's place before the old ones are retired: whatever fails, none
+    is retired twice. `old` outlives its removal: the caller is registered with `reclaim`."""
+    cdef SegmentList *old = log.segments
     cdef int number
     bases = []
-    for number in range(log.segments.count):
-        bases.append(log.segments.segments[number].base_offset)
-        segment_retire(log.segments.segments[number])
-    remove_segments(folder, bases)
     create_first(log, offset, str(folder))
+    for number in range(old.count):
+        bases.append(old.segments[number].base_offset)
+        segment_retire(old.segments[number])
+    remove_segments(folder, bases)
     return offset

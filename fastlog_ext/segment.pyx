@@ -9,10 +9,11 @@ from fastlog_ext.index cimport (
     index_get, index_has_unwritten, index_init, index_needs_flush, index_truncate)
 from fastlog_ext.reclaim cimport reclaim_defer
 from fastlog_ext.system cimport (
-    EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32, close,
-    exchange_ptr, fence_seq, last_errno, load32, load32_seq, load64, load_ptr, pthread_mutex_init,
-    pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock, rename, snprintf, store32,
-    store32_relaxed, store64, store64_seq, store_ptr, unlink)
+    EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32,
+    cas64, close, exchange_ptr, fence_seq, last_errno, load32, load32_relaxed, load32_seq,
+    load64, load_ptr, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
+    pthread_mutex_unlock, rename, snprintf, store32, store32_relaxed, store64, store64_seq,
+    store_ptr, unlink)
 
 cdef enum:
     PATH_LIMIT = 4200
@@ -66,7 +67,7 @@ cdef SegmentFiles *pin_open(Segment *segment) noexcept nogil:
     references = load32(&files.references)
     while references > 0:
         if cas32(&files.references, references, references + 1):
-            if not segment.recently_used:
+            if not load32_relaxed(&segment.recently_used):
                 store32_relaxed(&segment.recently_used, 1)
             return files
         references = load32(&files.references)
@@ -133,7 +134,7 @@ cdef int evict(SegmentFiles **victims, int64_t limit) noexcept nogil:
     cdef Segment *segment
     while ring_count > limit and count < EVICT_AT_ONCE:
         segment = ring
-        if segment.recently_used:
+        if load32_relaxed(&segment.recently_used):
             store32_relaxed(&segment.recently_used, 0)
             ring = segment.ring_next
             continue
@@ -193,7 +194,7 @@ cdef void segment_set_open_limit(int64_t limit) noexcept nogil:
     cdef int count = EVICT_AT_ONCE
     while count == EVICT_AT_ONCE:
         pthread_mutex_lock(&ring_lock)
-        ring_limit = limit
+        ring_limit = max(limit, <int64_t>0)
         count = evict(victims, ring_limit)
         pthread_mutex_unlock(&ring_lock)
         for number in range(count):
@@ -392,7 +393,11 @@ cdef int segment_note_max_timestamp(Segment *segment) noexcept nogil:
 
 cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp,
                                     int64_t offset) noexcept nogil:
-    store64_seq(&segment.max_timestamp, CHANGING_TIMESTAMP)
+    cdef int64_t before = load64(&segment.max_timestamp)
+    # Another who changes it is a reader between two stores; see segment_max_timestamp.
+    while before == CHANGING_TIMESTAMP or not cas64(&segment.max_timestamp, before,
+                                                    CHANGING_TIMESTAMP):
+        before = load64(&segment.max_timestamp)
     store64_seq(&segment.max_timestamp_offset, offset)
     store64_seq(&segment.max_timestamp, timestamp)
 
@@ -444,9 +449,10 @@ cdef int segment_max_timestamp(Segment *segment, int64_t *timestamp,
         if error:
             return error
         offset[0] = segment.base_offset + relative
-    # Only a sealed segment is unknown, and its value never changes: two readers store the same.
-    store64_seq(&segment.max_timestamp_offset, offset[0])
-    store64_seq(&segment.max_timestamp, timestamp[0])
+    # Kept unless it is known meanwhile: a truncation may have changed it since the index was read.
+    if cas64(&segment.max_timestamp, UNKNOWN_TIMESTAMP, CHANGING_TIMESTAMP):
+        store64_seq(&segment.max_timestamp_offset, offset[0])
+        store64_seq(&segment.max_timestamp, timestamp[0])
     return 0
 
 

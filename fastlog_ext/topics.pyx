@@ -136,6 +136,8 @@ cdef Topic *new_topic(bytes name, bytes topic_id, dict partitions, int32_t count
         raise ValueError("a topic needs a name and an id of 16 bytes")
     if any(not 0 <= number < count for number in partitions):
         raise ValueError("a partition's number lies outside the topic")
+    if None in partitions.values():
+        raise TypeError("a partition that is not here must be absent, not None")
     topic = <Topic *>calloc(1, sizeof(Topic))
     if topic == NULL:
         raise MemoryError

@@ -105,7 +105,8 @@ def test_control_operations_get_their_turn_among_appends(tmp_path):
     def control():
         try:
             for _ in range(15):
-                log.roll()
+                while not log.roll():  # nothing was appended since the last one
+                    time.sleep(0)
                 log.flush()
         finally:
             stop.set()
@@ -228,6 +229,10 @@ def test_duplicates_are_answered_with_the_original(tmp_path):
 
     assert [send(0), send(2), send(4)] == [(0, 0), (0, 2), (0, 4)]
     assert send(2) == (0, 2)
+    again = batch(
+        b"v", b"w", timestamp=now + 1, producer_id=9, producer_epoch=2, base_sequence=2
+    )
+    assert log.append(again) == (0, 2, now)
     assert send(8)[0] == 45
     assert send(6, epoch=1)[0] == 47
     assert log.end_offset == 6
