@@ -30,7 +30,7 @@ from fastlog.logs.folder import CLEAN_MARKER, Identity, LogFolder
 from fastlog.logs.manager import Intervals, LogManager
 from fastlog.protocol.errors import ErrorCode, KafkaError
 from fastlog.requests import RequestPump
-from fastlog_ext.partition_log import set_open_segment_limit
+from fastlog_ext.partition_log import Log, set_open_segment_limit
 from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 
@@ -229,14 +229,23 @@ class Broker:
     async def open_topic(self, topic: TopicDescription) -> None:
         """Opens the topic's logs here, leads them, and lets the data plane see them."""
         settings = TopicSettings(self.settings, topic.configs).engine()
-        logs = {}
-        for number, state in topic.partitions.items():
-            if self.broker_id not in state.replicas:
-                continue
+
+        async def open_one(number: int, state) -> Log:
             opened = await self.logs.create_partition(topic.name, topic.topic_id, number, settings)
             if state.leader == self.broker_id:
                 await asyncio.to_thread(opened.become_leader, state.leader_epoch)
-            logs[number] = opened
+            return opened
+
+        # Side by side, because each waits for the disk; all are done before a failure is told.
+        here = {
+            n: state for n, state in topic.partitions.items() if self.broker_id in state.replicas
+        }
+        opening = (open_one(number, state) for number, state in here.items())
+        opened = await asyncio.gather(*opening, return_exceptions=True)
+        for outcome in opened:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        logs = dict(zip(here, opened, strict=True))
         self.table.publish(topic.name, topic.topic_id, logs, len(topic.partitions))
 
     async def topic_created(self, topic: TopicDescription) -> None:
