@@ -1,21 +1,6 @@
 # Record batch v2 (magic 2): the unit that is validated, stamped, stored and served.
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.batch_format cimport *     # offered to those who cimport this
-
-cdef struct BatchInfo:
-    int64_t base_offset
-    int32_t size                    # whole batch, prefix included
-    int32_t leader_epoch
-    uint32_t crc
-    int16_t attributes
-    int8_t magic
-    int32_t last_offset_delta
-    int64_t first_timestamp
-    int64_t max_timestamp
-    int64_t producer_id
-    int16_t producer_epoch
-    int32_t base_sequence
-    int32_t record_count
 
 cdef struct BatchPolicy:
     int32_t max_message_bytes
@@ -32,23 +17,44 @@ cdef struct BatchVerdict:
     int32_t record_index            # the first offending record, or -1: the whole batch
     const char *message             # static text, or NULL
 
+cdef struct RefusedRecord:
+    int32_t index
+    const char *message             # static text
+
+cdef enum:
+    BATCH_TRANSACTIONAL = 2
+
 # Reads the header of the batch at the head of `data`. Bounds only: 0, or CORRUPT_MESSAGE (2) when
 # fewer than 61 bytes, a length below 49, or a length beyond `size`.
 cdef int batch_parse(const uint8_t *data, int64_t size, BatchInfo *info) noexcept nogil
 cdef int batch_crc_ok(const uint8_t *data, const BatchInfo *info) noexcept nogil
-# All that a leader checks of a client's `records` field: exactly one batch, magic, CRC, counts,
-# codec, policy. Accepted: the batch is the first info.size bytes of `data` (an incomplete rest is
-# allowed and ignored, as Kafka does), and info is what it says, except that info.max_timestamp is
-# the true one where records were walked. Refused: info may be unset.
+# What the head of `data` is: -1 malformed, 0 no whole batch, 1 a batch, BATCH_TRANSACTIONAL.
+cdef int batch_first(const uint8_t *data, int64_t size) noexcept nogil
+# What can be told without the log: that a client's `records` field is one batch of magic 2 in a
+# codec that its request may use. An incomplete rest is allowed and ignored, as Kafka does. 1, or 0:
+# refused.
+cdef int batch_check_frame(const uint8_t *data, int64_t size, int allow_zstd,
+                           BatchVerdict *verdict) noexcept nogil
+# After batch_check_frame: sizes, CRC, counts, codec, policy. Accepted: the batch is the first
+# info.size bytes of `data`, and info is what is to be stored, for batch_correct to bring the header
+# to where the client's differs: the greatest timestamp where records were walked, and a timestamp
+# type that is not the topic's. Refused: info may be unset unless verdict.record_index >= 0.
+cdef void batch_check_content(const uint8_t *data, const BatchPolicy *policy, BatchInfo *info,
+                              BatchVerdict *verdict) noexcept nogil
+# Both.
 cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy,
                          BatchInfo *info, BatchVerdict *verdict) noexcept nogil
+# After a verdict that names a record: the first `limit` records that cannot be taken, in order, by
+# another walk. Returns how many were written to `found`.
+cdef int32_t batch_refused_records(const uint8_t *data, const BatchInfo *info,
+                                   const BatchPolicy *policy, RefusedRecord *found,
+                                   int32_t limit) noexcept nogil
 cdef void batch_stamp(uint8_t *data, int64_t base_offset, int32_t leader_epoch) noexcept nogil
 # Sets the attribute and the greatest timestamp, then the CRC; does not touch info.
 cdef void batch_stamp_append_time(uint8_t *data, const BatchInfo *info,
                                   int64_t now_ms) noexcept nogil
-# After batch_validate: brings the header's greatest timestamp to info's, then the CRC. 1 if it
-# differed.
-cdef int batch_correct_max_timestamp(uint8_t *data, const BatchInfo *info) noexcept nogil
+# After a verdict of acceptance: brings the header to info, then the CRC. 1 if they differed.
+cdef int batch_correct(uint8_t *data, const BatchInfo *info) noexcept nogil
 
 # The first record in the batch with timestamp >= target (records walked, decompressed in bounded
 # steps). 1 found, 0 none, -1 corrupt.

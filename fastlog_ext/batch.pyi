@@ -1,3 +1,5 @@
+from typing import Any
+
 from typing_extensions import Buffer
 
 from fastlog_ext.batch_records import BatchHeader as BatchHeader
@@ -19,7 +21,8 @@ def validate(
     timestamp_before_max_ms: int = ...,
     timestamp_after_max_ms: int = ...,
     now_ms: int = 0,
-) -> tuple[int, int, str | None]: ...
+    every_record: bool = False,
+) -> tuple[int, Any, str | None]: ...
 def stamp(
     data: Buffer, base_offset: int, leader_epoch: int, append_time_ms: int | None = None
 ) -> None: ...

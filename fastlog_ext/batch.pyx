@@ -10,11 +10,11 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport INT64_MAX, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from fastlog_ext.codecs cimport (
-    CODEC_COUNT, CODEC_NONE, CODEC_ZSTD, Decoder, decoder_close, decoder_open, decoder_read)
+from fastlog_ext.batch_walk cimport (
+    WALK_ENDLESS, Walk, WalkedRecord, walk_close, walk_ended, walk_open, walk_record)
+from fastlog_ext.codecs cimport CODEC_COUNT, CODEC_ZSTD
 from fastlog_ext.crc32c cimport crc32c
 from fastlog_ext.endian cimport get16, get32, get64, put16, put32, put64
-from fastlog_ext.varint cimport zigzag_decode
 
 from fastlog_ext.batch_records import BatchHeader, CorruptBatch, Record, build, records
 
@@ -33,7 +33,11 @@ cdef enum:
     MAGIC_CURRENT = 2
     NO_TIMESTAMP = -1
     KNOWN_ATTRIBUTES = 0x7f
-    WALK_WINDOW = 16 * 1024     # decoded bytes held while walking a compressed batch
+
+cdef const char *NO_KEY = b"A compacted topic does not accept a message without a key"
+cdef const char *OUT_OF_RANGE = b"The timestamp of the message is out of range"
+cdef const char *CLAIMS_APPEND_TIME = (
+    b"Invalid timestamp type: producers should not set it to LogAppendTime")
 
 
 # ---- the header
@@ -87,174 +91,23 @@ cdef void batch_stamp_append_time(uint8_t *data, const BatchInfo *info,
     put32(data + BATCH_CRC, <int32_t>checksum(data, info))
 
 
-cdef int batch_correct_max_timestamp(uint8_t *data, const BatchInfo *info) noexcept nogil:
-    if get64(data + BATCH_MAX_TIMESTAMP) == info.max_timestamp:
+cdef int batch_correct(uint8_t *data, const BatchInfo *info) noexcept nogil:
+    if (get64(data + BATCH_MAX_TIMESTAMP) == info.max_timestamp
+            and get16(data + BATCH_ATTRIBUTES) == info.attributes):
         return 0
+    put16(data + BATCH_ATTRIBUTES, info.attributes & KNOWN_ATTRIBUTES)
     put64(data + BATCH_MAX_TIMESTAMP, info.max_timestamp)
     put32(data + BATCH_CRC, <int32_t>checksum(data, info))
     return 1
 
 
-# ---- walking the records
-
-# What a walk gives of one record. `position` counts decoded bytes from the start of the records.
-cdef struct WalkedRecord:
-    int64_t timestamp
-    int32_t offset_delta
-    int32_t key_size            # < 0: null
-
-# A window onto the records: the batch's own bytes, or what a decoder last produced. Reads past
-# the end or a decoder that fails set `failed` and yield zeros from then on.
-cdef struct Walk:
-    const uint8_t *at
-    const uint8_t *end
-    const uint8_t *start        # of the window
-    int64_t before              # decoded bytes ahead of the window
-    int failed
-    int decoder_error           # as decoder_read says it: -1 corrupt or too much, -2 memory
-    int compressed
-    int64_t first_timestamp
-    int64_t append_time         # every record's timestamp, if append_timed
-    int append_timed
-    Decoder decoder
-    uint8_t *window
-
-
-cdef int walk_open(Walk *walk, const uint8_t *data, const BatchInfo *info) noexcept nogil:
-    cdef int codec = info.attributes & ATTRIBUTE_CODEC_MASK
-    cdef int result
-    walk.at = walk.start = data + BATCH_HEADER_SIZE
-    walk.end = data + info.size
-    walk.before = 0
-    walk.failed = walk.decoder_error = 0
-    walk.compressed = codec != CODEC_NONE
-    walk.first_timestamp = info.first_timestamp
-    walk.append_timed = (info.attributes & ATTRIBUTE_LOG_APPEND_TIME) != 0
-    walk.append_time = info.max_timestamp
-    if codec == CODEC_NONE:
-        return 0
-    walk.window = <uint8_t *>malloc(WALK_WINDOW)
-    if walk.window == NULL:
-        return -2
-    result = decoder_open(&walk.decoder, codec, walk.at, walk.end - walk.at, BATCH_DECODED_MAX)
-    if result != 0:
-        free(walk.window)
-        return result
-    walk.at = walk.end = walk.start = walk.window
-    return 0
-
-
-cdef void walk_close(Walk *walk) noexcept nogil:
-    if walk.compressed:
-        decoder_close(&walk.decoder)
-        free(walk.window)
-
-
-# Brings the next window. 0: there is none.
-cdef int walk_refill(Walk *walk) noexcept nogil:
-    cdef int64_t got
-    if not walk.compressed or walk.failed:
-        return 0
-    got = decoder_read(&walk.decoder, walk.window, WALK_WINDOW)
-    if got <= 0:
-        walk.decoder_error = <int>got
-        return 0
-    walk.before += walk.end - walk.start
-    walk.start = walk.at = walk.window
-    walk.end = walk.window + got
-    return 1
-
-
-cdef inline int64_t walk_position(const Walk *walk) noexcept nogil:
-    return walk.before + (walk.at - walk.start)
-
-
-cdef inline int walk_byte(Walk *walk) noexcept nogil:
-    cdef int byte
-    if walk.at == walk.end and not walk_refill(walk):
-        walk.failed = 1
-        return 0
-    byte = walk.at[0]
-    walk.at += 1
-    return byte
-
-
-cdef inline uint64_t walk_unsigned(Walk *walk, int bits) noexcept nogil:
-    cdef uint64_t value = 0
-    cdef int shift = 0
-    cdef int byte
-    if walk.at != walk.end and walk.at[0] < 0x80:       # nearly always
-        walk.at += 1
-        return (walk.at - 1)[0]
-    while shift < bits:
-        byte = walk_byte(walk)
-        value |= <uint64_t>(byte & 0x7f) << shift
-        if byte < 0x80:
-            return value
-        shift += 7
-    walk.failed = 1
-    return 0
-
-
-cdef inline int32_t walk_varint(Walk *walk) noexcept nogil:
-    return <int32_t>zigzag_decode(<uint32_t>walk_unsigned(walk, 35))
-
-
-cdef inline int64_t walk_varlong(Walk *walk) noexcept nogil:
-    return zigzag_decode(walk_unsigned(walk, 70))
-
-
-cdef inline void walk_skip(Walk *walk, int64_t size) noexcept nogil:
-    while size > walk.end - walk.at:
-        size -= walk.end - walk.at
-        walk.at = walk.end
-        if not walk_refill(walk):
-            walk.failed = 1
-            return
-    walk.at += size
-
-
-# A length-prefixed field that must end at or before `stop`; its length, < 0 for null.
-cdef inline int32_t walk_field(Walk *walk, int64_t stop) noexcept nogil:
-    cdef int32_t size = walk_varint(walk)
-    if size > 0:
-        if size > stop - walk_position(walk):
-            walk.failed = 1
-            return 0
-        walk_skip(walk, size)
-    return size
-
-
-# 1: one record read and left behind. 0: it is malformed (or what brings it failed: decoder_error).
-cdef inline int walk_record(Walk *walk, WalkedRecord *record) noexcept nogil:
-    cdef int32_t length = walk_varint(walk)
-    cdef int64_t stop = walk_position(walk) + length
-    cdef int64_t delta
-    cdef int32_t headers
-    walk_byte(walk)                             # attributes: unused
-    delta = walk_varlong(walk)
-    record.timestamp = (walk.append_time if walk.append_timed
-                        else <int64_t>(<uint64_t>walk.first_timestamp + <uint64_t>delta))
-    record.offset_delta = walk_varint(walk)
-    record.key_size = walk_field(walk, stop)
-    walk_field(walk, stop)
-    headers = walk_varint(walk)
-    if headers < 0:
-        return 0
-    while headers > 0 and not walk.failed:
-        if walk_field(walk, stop) < 0:
-            return 0
-        walk_field(walk, stop)
-        headers -= 1
-    return not walk.failed and walk_position(walk) == stop
-
-
-# Whether nothing is left behind the last record.
-cdef inline int walk_ended(Walk *walk) noexcept nogil:
-    return walk.at == walk.end and not walk_refill(walk) and walk.decoder_error == 0
-
-
 # ---- validating
+
+
+cdef inline void accept(BatchVerdict *verdict) noexcept nogil:
+    verdict.error = 0
+    verdict.record_index = -1
+    verdict.message = NULL
 
 
 cdef inline void refuse(BatchVerdict *verdict, int16_t error, const char *message) noexcept nogil:
@@ -278,12 +131,20 @@ cdef int another_batch(const uint8_t *data, int64_t size) noexcept nogil:
     return size >= BATCH_SIZE_PREFIX + length
 
 
-# The `records` field as a whole: one batch of the current format.
-cdef int check_frame(const uint8_t *data, int64_t size, const BatchPolicy *policy,
-                     BatchVerdict *verdict) noexcept nogil:
+cdef int batch_first(const uint8_t *data, int64_t size) noexcept nogil:
+    cdef int found = another_batch(data, size)
+    if found > 0 and data[BATCH_MAGIC] == MAGIC_CURRENT and (
+            data[BATCH_ATTRIBUTES + 1] & ATTRIBUTE_TRANSACTIONAL):
+        return BATCH_TRANSACTIONAL
+    return found
+
+
+cdef int batch_check_frame(const uint8_t *data, int64_t size, int allow_zstd,
+                           BatchVerdict *verdict) noexcept nogil:
     cdef int found = another_batch(data, size)
     cdef int codec
     cdef int64_t batch_size
+    accept(verdict)
     if found < 0:
         refuse(verdict, CORRUPT_MESSAGE, b"The batch's length or magic is invalid")
         return 0
@@ -294,8 +155,11 @@ cdef int check_frame(const uint8_t *data, int64_t size, const BatchPolicy *polic
         refuse(verdict, INVALID_RECORD, b"Only record batches with magic 2 are accepted")
         return 0
     codec = data[BATCH_ATTRIBUTES + 1] & ATTRIBUTE_CODEC_MASK
-    if not policy.allow_zstd and codec == CODEC_ZSTD:
-        refuse(verdict, UNSUPPORTED_COMPRESSION, b"zstd needs Produce version 7 or later")
+    if not allow_zstd and codec >= CODEC_ZSTD:
+        if codec == CODEC_ZSTD:
+            refuse(verdict, UNSUPPORTED_COMPRESSION, b"zstd needs Produce version 7 or later")
+        else:
+            refuse(verdict, UNKNOWN_SERVER_ERROR, b"Unknown compression type")
         return 0
     batch_size = BATCH_SIZE_PREFIX + <int64_t>get32(data + BATCH_LENGTH)
     found = another_batch(data + batch_size, size - batch_size)
@@ -303,7 +167,13 @@ cdef int check_frame(const uint8_t *data, int64_t size, const BatchPolicy *polic
         refuse(verdict, CORRUPT_MESSAGE, b"Malformed bytes follow the batch")
     elif found:
         refuse(verdict, INVALID_RECORD, b"Each partition takes exactly one record batch")
-    elif get64(data + BATCH_BASE_OFFSET) != 0:
+    return verdict.error == 0
+
+
+cdef int check_size(const uint8_t *data, const BatchPolicy *policy,
+                    BatchVerdict *verdict) noexcept nogil:
+    cdef int64_t batch_size = BATCH_SIZE_PREFIX + <int64_t>get32(data + BATCH_LENGTH)
+    if get64(data + BATCH_BASE_OFFSET) != 0:
         refuse(verdict, INVALID_RECORD, b"The batch's base offset must be 0")
     elif batch_size > policy.max_message_bytes:
         refuse(verdict, MESSAGE_TOO_LARGE,
@@ -324,10 +194,6 @@ cdef int check_header(const BatchInfo *info, BatchVerdict *verdict) noexcept nog
         refuse(verdict, INVALID_RECORD, b"Clients are not allowed to write control records")
     elif info.producer_id >= 0 and info.base_sequence < 0:
         refuse(verdict, INVALID_RECORD, b"A batch with a producer id needs a sequence number")
-    elif info.attributes & ATTRIBUTE_LOG_APPEND_TIME:
-        refuse(verdict, INVALID_TIMESTAMP,
-               b"Invalid timestamp type: producers should not set it to LogAppendTime")
-        verdict.record_index = 0
     return verdict.error == 0
 
 
@@ -337,6 +203,8 @@ cdef inline int beyond(int64_t timestamp, int64_t now, int64_t limit) noexcept n
 
 cdef inline int must_walk(const BatchPolicy *policy, const BatchInfo *info) noexcept nogil:
     if policy.walk_records or policy.refuse_null_keys:
+        return 1
+    if info.attributes & ATTRIBUTE_LOG_APPEND_TIME:     # not for clients; see record_refusal
         return 1
     if policy.log_append_time:
         return 0
@@ -354,9 +222,28 @@ cdef inline int timestamp_refused(int64_t timestamp, const BatchPolicy *policy) 
             or <int64_t>(0 - <uint64_t>age) > policy.timestamp_after_max_ms)
 
 
+# Why a sound record cannot be taken, or NULL.
+cdef inline const char *record_refusal(const WalkedRecord *record, const BatchPolicy *policy,
+                                       const BatchInfo *info) noexcept nogil:
+    if policy.refuse_null_keys and record.key_size < 0:
+        return NO_KEY
+    if not policy.log_append_time and record.timestamp != NO_TIMESTAMP:
+        return OUT_OF_RANGE if timestamp_refused(record.timestamp, policy) else NULL
+    return CLAIMS_APPEND_TIME if info.attributes & ATTRIBUTE_LOG_APPEND_TIME else NULL
+
+
+cdef void refuse_record(BatchVerdict *verdict, int32_t index, const char *message) noexcept nogil:
+    if verdict.error == 0:
+        verdict.record_index = index
+    if verdict.error != INVALID_TIMESTAMP:              # outweighs the other
+        refuse(verdict, INVALID_RECORD if message == NO_KEY else INVALID_TIMESTAMP, message)
+
+
 cdef void refuse_walk(const Walk *walk, BatchVerdict *verdict) noexcept nogil:
     verdict.record_index = -1
-    if walk.decoder_error == 0:
+    if walk.length_failed == WALK_ENDLESS:
+        refuse(verdict, UNKNOWN_SERVER_ERROR, b"A record's length is malformed")
+    elif walk.decoder_error == 0:
         refuse(verdict, INVALID_RECORD, b"The batch's records are malformed")
     elif walk.decoder_error == -2:
         refuse(verdict, UNKNOWN_SERVER_ERROR, b"Out of memory")
@@ -368,45 +255,38 @@ cdef void refuse_walk(const Walk *walk, BatchVerdict *verdict) noexcept nogil:
 
 cdef void check_records(Walk *walk, const BatchPolicy *policy, BatchInfo *info,
                         BatchVerdict *verdict) noexcept nogil:
-    cdef int check_timestamps = not policy.log_append_time
     cdef int64_t greatest = NO_TIMESTAMP
-    cdef int16_t error
+    cdef int gaps = 0
     cdef int32_t i
+    cdef const char *message
     cdef WalkedRecord record
     for i in range(info.record_count):
-        if not walk_record(walk, &record) or record.offset_delta != i:
+        if not walk_record(walk, &record):
             refuse_walk(walk, verdict)
             return
+        gaps |= record.offset_delta != i
         if record.timestamp > greatest:
             greatest = record.timestamp
-        error = 0
-        if policy.refuse_null_keys and record.key_size < 0:
-            error = INVALID_RECORD
-        elif (check_timestamps and record.timestamp != NO_TIMESTAMP
-                and timestamp_refused(record.timestamp, policy)):
-            error = INVALID_TIMESTAMP
-        if error != 0:
-            if verdict.error == 0:
-                verdict.record_index = i
-            if verdict.error != INVALID_TIMESTAMP:      # outweighs the other
-                refuse(verdict, error,
-                       b"A compacted topic does not accept a message without a key"
-                       if error == INVALID_RECORD
-                       else b"The timestamp of the message is out of range")
+        message = record_refusal(&record, policy, info)
+        if message != NULL:
+            refuse_record(verdict, i, message)
     if not walk_ended(walk):
         refuse_walk(walk, verdict)
-    elif verdict.error == 0:
+    elif verdict.error != 0:
+        return
+    elif gaps and walk.compressed:      # uncompressed, Kafka takes the records for consecutive
+        refuse(verdict, UNKNOWN_SERVER_ERROR, b"A compressed batch's offsets must be consecutive")
+    elif not policy.log_append_time:    # which is stamped over both
         info.max_timestamp = greatest
+        if info.attributes & ATTRIBUTE_LOG_APPEND_TIME:
+            info.attributes &= KNOWN_ATTRIBUTES & ~ATTRIBUTE_LOG_APPEND_TIME
 
 
-cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy,
-                         BatchInfo *info, BatchVerdict *verdict) noexcept nogil:
+cdef void batch_check_content(const uint8_t *data, const BatchPolicy *policy, BatchInfo *info,
+                              BatchVerdict *verdict) noexcept nogil:
     cdef Walk walk
-    cdef int result
-    verdict.error = 0
-    verdict.record_index = -1
-    verdict.message = NULL
-    if not check_frame(data, size, policy, verdict):
+    accept(verdict)
+    if not check_size(data, policy, verdict):
         return
     read_header(data, info)
     if not batch_crc_ok(data, info):
@@ -414,12 +294,36 @@ cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *p
         return
     if not check_header(info, verdict) or not must_walk(policy, info):
         return
-    result = walk_open(&walk, data, info)
-    if result != 0:
+    if walk_open(&walk, data, info) != 0:
         refuse(verdict, UNKNOWN_SERVER_ERROR, b"Out of memory")
         return
     check_records(&walk, policy, info, verdict)
     walk_close(&walk)
+
+
+cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy,
+                         BatchInfo *info, BatchVerdict *verdict) noexcept nogil:
+    if batch_check_frame(data, size, policy.allow_zstd, verdict):
+        batch_check_content(data, policy, info, verdict)
+
+
+cdef int32_t batch_refused_records(const uint8_t *data, const BatchInfo *info,
+                                   const BatchPolicy *policy, RefusedRecord *found,
+                                   int32_t limit) noexcept nogil:
+    cdef Walk walk
+    cdef WalkedRecord record
+    cdef int32_t i
+    cdef int32_t count = 0
+    if walk_open(&walk, data, info) != 0:
+        return 0
+    for i in range(info.record_count):
+        if count == limit or not walk_record(&walk, &record):
+            break
+        found[count].index = i
+        found[count].message = record_refusal(&record, policy, info)
+        count += found[count].message != NULL
+    walk_close(&walk)
+    return count
 
 
 # ---- searching
@@ -506,9 +410,12 @@ def checksum_matches(data) -> bool:
 def validate(data, *, int32_t max_message_bytes=1048588, bint walk_records=False,
              bint refuse_null_keys=False, bint log_append_time=False, bint allow_zstd=True,
              int64_t timestamp_before_max_ms=INT64_MAX, int64_t timestamp_after_max_ms=INT64_MAX,
-             int64_t now_ms=0):
-    """What a leader answers to a client's `data`: (error, record index or -1, message or None)."""
+             int64_t now_ms=0, bint every_record=False):
+    """What a leader answers to a client's `data`: (error, record index or -1, message or None).
+    every_record: a tuple of the indexes of all the records that cannot be taken instead."""
     cdef Py_buffer view
+    cdef RefusedRecord *found = NULL
+    cdef int32_t count = 0
     cdef BatchInfo info
     cdef BatchPolicy policy
     cdef BatchVerdict verdict
@@ -523,9 +430,18 @@ def validate(data, *, int32_t max_message_bytes=1048588, bint walk_records=False
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     with nogil:
         batch_validate(<const uint8_t *>view.buf, view.len, &policy, &info, &verdict)
+        if every_record and verdict.record_index >= 0:
+            found = <RefusedRecord *>malloc(info.record_count * sizeof(RefusedRecord))
+            if found != NULL:
+                count = batch_refused_records(<const uint8_t *>view.buf, &info, &policy, found,
+                                              info.record_count)
     PyBuffer_Release(&view)
     message = None if verdict.message == NULL else verdict.message.decode()
-    return verdict.error, verdict.record_index, message
+    if not every_record:
+        return verdict.error, verdict.record_index, message
+    indexes = tuple([found[i].index for i in range(count)])
+    free(found)
+    return verdict.error, indexes, message
 
 
 def stamp(data, int64_t base_offset, int32_t leader_epoch, append_time_ms=None) -> None:

@@ -1,5 +1,7 @@
-# The layout of a record batch of magic 2: where the fields of its header stand (big-endian), and
-# what the bits of its attributes mean.
+# The layout of a record batch of magic 2: where the fields of its header stand (big-endian), what
+# the bits of its attributes mean, and the header as read.
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t
+
 cdef enum:
     BATCH_BASE_OFFSET = 0
     BATCH_LENGTH = 8                # of what follows this field
@@ -26,3 +28,18 @@ cdef enum:
 
 cdef enum:
     BATCH_DECODED_MAX = 1 << 30     # a batch whose records expand beyond this is refused
+
+cdef struct BatchInfo:
+    int64_t base_offset
+    int32_t size                    # whole batch, prefix included
+    int32_t leader_epoch
+    uint32_t crc
+    int16_t attributes
+    int8_t magic
+    int32_t last_offset_delta
+    int64_t first_timestamp
+    int64_t max_timestamp
+    int64_t producer_id
+    int16_t producer_epoch
+    int32_t base_sequence
+    int32_t record_count

@@ -106,6 +106,7 @@ cdef struct GzipState:
 
 cdef struct SnappyState:
     int xerial
+    int begun               # something has been read
     uint8_t *block          # the decoded block, handed out piece by piece
     int64_t block_capacity
     int64_t block_size
@@ -246,7 +247,7 @@ cdef int open_snappy(Decoder *decoder) noexcept nogil:
     if state == NULL:
         return -2
     if decoder.source_size >= XERIAL_HEADER and memcmp(decoder.source, XERIAL_MAGIC, 8) == 0:
-        state.xerial = 1
+        state.xerial = state.begun = 1
         consume(decoder, XERIAL_HEADER)
     return 0
 
@@ -257,7 +258,8 @@ cdef int64_t read_snappy(Decoder *decoder, uint8_t *out, int64_t capacity) noexc
     cdef int result
     while state.block_at == state.block_size:
         if decoder.source_size == 0:
-            return 0
+            return 0 if state.begun else -1         # even nothing is a block, of one byte
+        state.begun = 1
         result = next_snappy_block(decoder, state)
         if result != 0:
             return result

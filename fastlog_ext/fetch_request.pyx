@@ -4,8 +4,8 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 from fastlog_ext.cursor cimport (
-    Cursor, cursor_get16, cursor_get32, cursor_get64, cursor_get8, cursor_get_uvarint, cursor_init,
-    cursor_skip, cursor_take)
+    Cursor, cursor_fail, cursor_get16, cursor_get32, cursor_get64, cursor_get8,
+    cursor_get_uvarint, cursor_init, cursor_skip, cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_add_file, response_reserve, response_total
@@ -22,6 +22,7 @@ cdef enum:
     TAG_REPLICA_STATE = 1
     TAG_DIVERGING_EPOCH = 0
     PARTITION_LEAST = 16        # bytes that any version's partition takes at least
+    PARTITIONS_MOST = 262144    # of one request: each takes many times its bytes in memory
     UNKNOWN_TOPIC_OR_PARTITION = 3
     UNKNOWN_TOPIC_ID = 100
 
@@ -97,6 +98,9 @@ cdef int parse_topic(FetchRequest *request, Cursor *cursor) noexcept nogil:
     topic.name = name.data
     topic.name_size = name.size
     left = read_count(cursor, request.head.flexible, PARTITION_LEAST)
+    if left > PARTITIONS_MOST - request.partition_count:
+        cursor_fail(cursor)
+        left = 0
     topic.partition_count = left if left > 0 else 0
     while left > 0 and not cursor.failed:
         if parse_partition(request, cursor):
@@ -199,8 +203,8 @@ cdef int16_t error_for(FetchRequest *request, int16_t error) noexcept nogil:
 
 
 cdef int32_t aborted_count(FetchRequest *request, FetchPartition *partition) noexcept nogil:
-    """Aborted transactions: none yet. Null (-1) says that none were looked for, since the read failed
-    or was of uncommitted data; a partition that was not found has, as Kafka answers it, none."""
+    """Aborted transactions: none yet. Null (-1) says that none were looked for, since the read
+    failed or was of uncommitted data; a partition that was not found has, as in Kafka, none."""
     if partition.error in (UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID):
         return 0
     if not request.read_committed or partition.error or partition.diverges:

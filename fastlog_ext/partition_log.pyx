@@ -7,7 +7,7 @@ from libc.stdint cimport INT64_MAX, int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from fastlog_ext.batch cimport (
-    BatchPolicy, BatchVerdict, batch_crc_ok, batch_parse, batch_validate)
+    BatchPolicy, BatchVerdict, batch_correct, batch_crc_ok, batch_parse, batch_validate)
 from fastlog_ext.files cimport read_at
 from fastlog_ext.leader_epochs cimport leader_epochs_assign
 from fastlog_ext.log_append cimport log_acquire, log_release
@@ -104,6 +104,8 @@ cdef int16_t validate(PartitionLog *log, uint8_t *data, int64_t size,
     policy.allow_zstd = 1
     policy.now_ms = wall_clock_ms()
     batch_validate(data, size, &policy, &request.info, &verdict)
+    if not verdict.error:
+        batch_correct(data, &request.info)
     return verdict.error
 
 
@@ -334,7 +336,8 @@ cdef class Log:
 
     def append(self, batch, *, int32_t leader_epoch=-1) -> tuple:
         """Appends one batch as a leader takes it from a client, and waits until it is written.
-        (error, base_offset, append_time_ms); the time is -1 unless the log stamps it."""
+        (error, base_offset, append_time_ms); the time is -1 unless the log stamps it, and of a
+        repeated batch the greatest timestamp of the original."""
         return self.submit(batch, ORIGIN_CLIENT, leader_epoch)
 
     def append_verbatim(self, batch) -> tuple:

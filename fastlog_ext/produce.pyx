@@ -8,7 +8,8 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 from fastlog_ext.batch cimport (
-    ATTRIBUTE_TRANSACTIONAL, BatchPolicy, BatchVerdict, batch_validate)
+    BATCH_TRANSACTIONAL, BatchPolicy, BatchVerdict, RefusedRecord, batch_check_content,
+    batch_check_frame, batch_correct, batch_first, batch_refused_records)
 from fastlog_ext.buffers cimport Buffer, buffer_release, buffer_retain
 from fastlog_ext.connection_life cimport connection_close
 from fastlog_ext.mailbox cimport Mail, mailbox_post
@@ -31,16 +32,18 @@ cdef enum:
     UNKNOWN_TOPIC_OR_PARTITION = 3
     NOT_LEADER_OR_FOLLOWER = 6
     REQUEST_TIMED_OUT = 7
+    MESSAGE_TOO_LARGE = 10
+    RECORD_LIST_TOO_LARGE = 18
     INVALID_REQUIRED_ACKS = 21
     INVALID_TXN_STATE = 48
+    TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
     KAFKA_STORAGE_ERROR = 56
-    INVALID_RECORD = 87
     UNKNOWN_TOPIC_ID = 100
     CORRUPT_MESSAGE = 2
     TOPIC_BY_ID_FROM = 13
     ZSTD_FROM = 7
-
-cdef int64_t NO_LIMIT = 9223372036854775807
+    RECORD_ERRORS_FROM = 8
+    RECORD_ERRORS_MAX = 16384   # records named in one response
 
 
 cdef ProduceRequest *take_request(Reactor *reactor) noexcept nogil:
@@ -65,6 +68,7 @@ cdef void give_back(ProduceRequest *request) noexcept nogil:
     for number in range(request.partition_count):
         if request.partitions[number].log != NULL:
             partition_log_release(request.partitions[number].log)
+        free(request.partitions[number].refused)
     request.partition_count = 0
     if request.input != NULL:
         buffer_release(request.input)
@@ -103,8 +107,23 @@ cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *
     buffer_retain(buffer)
     request.input = buffer
     request.committing = 0
+    request.refused_records = 0
     submit_all(request)
     return NULL
+
+
+cdef int16_t refusal_of_all(const ProduceRequest *request) noexcept nogil:
+    """Why no part of the request is served, or 0. Kafka asks first whether a client without a
+    transactional id sends transactional records, and fails on a batch that it cannot even find."""
+    cdef int32_t number
+    cdef int first
+    for number in range(request.partition_count):
+        first = batch_first(request.partitions[number].records, request.partitions[number].size)
+        if first < 0:
+            return CORRUPT_MESSAGE
+        if first == BATCH_TRANSACTIONAL:
+            return 0 if request.transactional else TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    return 0
 
 
 cdef void submit_all(ProduceRequest *request) noexcept nogil:
@@ -116,6 +135,7 @@ cdef void submit_all(ProduceRequest *request) noexcept nogil:
     cdef int32_t first = 0
     cdef int32_t appends = 0
     cdef int64_t now_ms = wall_clock_ms()
+    cdef int16_t error = refusal_of_all(request)
     for number in range(request.topic_count):
         topic = &request.topics[number]
         if request.head.version >= TOPIC_BY_ID_FROM:
@@ -126,7 +146,9 @@ cdef void submit_all(ProduceRequest *request) noexcept nogil:
         last = first + topic.partition_count
         while first < last:
             partition = &request.partitions[first]
-            prepare(request, partition, found, now_ms)
+            partition.error = error
+            if not error:
+                prepare(request, partition, found, now_ms)
             if partition.error:
                 count(&request.reactor.counters, BATCHES_REFUSED, 1)
             else:
@@ -153,30 +175,40 @@ cdef void prepare(ProduceRequest *request, ProducePartition *partition, Topic *t
     if partition.index < 0 or partition.index >= topic.partition_count:
         partition.error = UNKNOWN_TOPIC_OR_PARTITION
         return
+    check_request(request, partition)
+    if partition.error:
+        return
     log = topic.partitions[partition.index]
     if log == NULL:
         partition.error = NOT_LEADER_OR_FOLLOWER
-        return
-    if partition.size < 1:
-        # Kafka never answers when the records are null; an empty field is an invalid record to it.
-        partition.error = INVALID_RECORD
-        partition.message = b"A partition's records must hold one record batch"
-        return
-    if request.acks < -1 or request.acks > 1:
-        partition.error = INVALID_REQUIRED_ACKS
         return
     partition_log_retain(log)
     partition.log = log
     validate(request, partition, now_ms)
     if partition.error:
-        if partition.record_index >= 0:
-            set_log_start(partition)
+        set_log_start(partition)
         return
     partition.append.data = partition.records
     partition.append.origin = ORIGIN_CLIENT
     partition.append.leader_epoch = -1
     partition.append.done = one_appended
     partition.append.owner = request
+
+
+cdef void check_request(ProduceRequest *request, ProducePartition *partition) noexcept nogil:
+    """What is wrong whatever the log."""
+    cdef BatchVerdict verdict
+    # Kafka never answers when the records are null; an empty field is an invalid record to it.
+    if not batch_check_frame(partition.records, partition.size, request.head.version >= ZSTD_FROM,
+                             &verdict):
+        partition.error = verdict.error
+        partition.message = verdict.message
+    elif batch_first(partition.records, partition.size) == BATCH_TRANSACTIONAL:
+        # No transaction coordinator yet: nothing could ever commit or abort what this would open.
+        partition.error = INVALID_TXN_STATE
+        partition.message = b"This broker does not serve transactions"
+    elif request.acks < -1 or request.acks > 1:
+        partition.error = INVALID_REQUIRED_ACKS
 
 
 cdef void validate(ProduceRequest *request, ProducePartition *partition,
@@ -189,26 +221,40 @@ cdef void validate(ProduceRequest *request, ProducePartition *partition,
     policy.log_append_time = load32_relaxed(&log.timestamp_type) == 1
     policy.timestamp_before_max_ms = load64_relaxed(&log.timestamp_before_max_ms)
     policy.timestamp_after_max_ms = load64_relaxed(&log.timestamp_after_max_ms)
-    policy.walk_records = (policy.refuse_null_keys or request.reactor.plane.walk_records
-                           or policy.timestamp_before_max_ms != NO_LIMIT)
-    policy.allow_zstd = request.head.version >= ZSTD_FROM
+    policy.walk_records = request.reactor.plane.walk_records != 0
+    policy.allow_zstd = 1
     policy.now_ms = now_ms
-    batch_validate(partition.records, partition.size, &policy, &partition.append.info, &verdict)
-    if verdict.error:
-        partition.error = verdict.error
-        partition.record_index = verdict.record_index
-        partition.message = verdict.message
-    elif partition.append.info.attributes & ATTRIBUTE_TRANSACTIONAL:
-        # No transaction coordinator yet: nothing could ever commit or abort what this would open.
-        partition.error = INVALID_TXN_STATE
-        partition.message = b"This broker does not serve transactions"
+    batch_check_content(partition.records, &policy, &partition.append.info, &verdict)
+    if not verdict.error:
+        batch_correct(partition.records, &partition.append.info)
+        return
+    partition.error = verdict.error
+    partition.record_index = verdict.record_index
+    partition.message = verdict.message
+    if verdict.record_index >= 0 and request.head.version >= RECORD_ERRORS_FROM:
+        name_refused_records(request, partition, &policy)
+
+
+cdef void name_refused_records(ProduceRequest *request, ProducePartition *partition,
+                               const BatchPolicy *policy) noexcept nogil:
+    """All of them, so that a client can drop these and send the others again (KIP-467)."""
+    cdef int32_t limit = min(RECORD_ERRORS_MAX - request.refused_records,
+                             partition.append.info.record_count)
+    if limit < 1:
+        return                          # the first is named nevertheless
+    partition.refused = <RefusedRecord *>malloc(limit * sizeof(RefusedRecord))
+    if partition.refused == NULL:
+        return
+    partition.refused_count = batch_refused_records(
+        partition.records, &partition.append.info, policy, partition.refused, limit)
+    request.refused_records += partition.refused_count
 
 
 cdef void set_log_start(ProducePartition *partition) noexcept nogil:
-    """Kafka tells where the log starts only when the batch itself was at fault."""
+    """Kafka tells where the log starts with those errors that it did not foresee."""
     cdef LogView view
     if partition.error in (CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER,
-                           KAFKA_STORAGE_ERROR):
+                           MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, KAFKA_STORAGE_ERROR):
         return
     partition_log_view(partition.log, &view)
     partition.log_start_offset = view.log_start_offset

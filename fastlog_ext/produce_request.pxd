@@ -1,5 +1,6 @@
 # A Produce request in memory: parsed, and encoded. No side effects.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from fastlog_ext.batch cimport RefusedRecord
 from fastlog_ext.buffers cimport Buffer
 from fastlog_ext.mailbox cimport Mail
 from fastlog_ext.partition_log cimport AppendRequest, PartitionLog
@@ -20,6 +21,8 @@ cdef struct ProducePartition:
     int32_t record_index    # the first offending record, or -1
     const char *message     # static text or NULL
     int64_t log_start_offset
+    RefusedRecord *refused  # malloc'ed, or NULL: at most `record_index`
+    int32_t refused_count
 
 cdef struct ProduceTopic:
     const uint8_t *name     # or the id's 16 bytes (v13)
@@ -47,6 +50,7 @@ cdef struct ProduceRequest:
     int32_t partition_count
     int32_t partition_capacity
     uint8_t *names              # topics' names, once the input has been let go
+    int32_t refused_records     # of all partitions
 
 # NULL, or why it is malformed. Fills topics and partitions in the order of the request.
 cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame, int64_t size) noexcept nogil

@@ -118,26 +118,48 @@ cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame,
     return NULL
 
 
-cdef uint8_t *encode_refusal(uint8_t *out, ProducePartition *partition,
+cdef inline int32_t text_size(const char *text) noexcept nogil:
+    return <int32_t>strlen(text) if text != NULL else 0
+
+
+cdef int64_t refusal_size(const ProducePartition *partition) noexcept nogil:
+    """At most what encode_refusal writes."""
+    cdef int64_t size = 16 + 2 * (10 + text_size(partition.message))
+    cdef int32_t number
+    for number in range(partition.refused_count):
+        size += 10 + text_size(partition.refused[number].message)
+    return size
+
+
+cdef uint8_t *encode_record_error(uint8_t *out, int flexible, int32_t index,
+                                  const char *message) noexcept nogil:
+    put32(out, index)
+    out = put_text(out + 4, flexible, <const uint8_t *>message, text_size(message))
+    return put_no_tags(out, flexible)
+
+
+cdef uint8_t *encode_refusal(uint8_t *out, const ProducePartition *partition,
                              int flexible) noexcept nogil:
     """record_errors and error_message (KIP-467)."""
-    cdef const uint8_t *message = <const uint8_t *>partition.message
-    cdef int32_t size = <int32_t>strlen(partition.message) if partition.message != NULL else 0
-    if partition.record_index >= 0:
+    cdef int32_t number
+    if partition.refused_count:
+        out = put_count(out, flexible, partition.refused_count)
+        for number in range(partition.refused_count):
+            out = encode_record_error(out, flexible, partition.refused[number].index,
+                                      partition.refused[number].message)
+    elif partition.record_index >= 0:
         out = put_count(out, flexible, 1)
-        put32(out, partition.record_index)
-        out = put_text(out + 4, flexible, message, size)
-        out = put_no_tags(out, flexible)
+        out = encode_record_error(out, flexible, partition.record_index, partition.message)
     else:
         out = put_count(out, flexible, 0)
-    return put_text(out, flexible, message, size)
+    return put_text(out, flexible, <const uint8_t *>partition.message,
+                    text_size(partition.message))
 
 
 cdef int encode_partition(ProduceRequest *request, ProducePartition *partition) noexcept nogil:
     cdef Response *response = request.response
     cdef int flexible = request.head.flexible
-    cdef int64_t message = strlen(partition.message) if partition.message != NULL else 0
-    cdef uint8_t *out = response_reserve(response, 64 + 2 * message)
+    cdef uint8_t *out = response_reserve(response, 64 + refusal_size(partition))
     if out == NULL:
         return ENOMEM
     put32(out, partition.index)

@@ -1,8 +1,11 @@
 """Produce and Fetch over a socket, in every version."""
 
+import struct
 import time
 
 import pytest
+
+from fastlog_ext.batch import checksum_matches
 
 from .wire import READ_COMMITTED, batch, fetch, offsets_of, produce, read_fetched, read_produced
 
@@ -75,18 +78,86 @@ def test_produce_errors_of_a_partition(broker, version):
                     (-1, batch(b"x")),
                     (0, None),
                     (0, b""),
-                    (0, batch(b"x", attributes=0x10)),
+                    (0, struct.pack(">q", 4) + batch(b"x")[8:]),
                     (0, batch(b"good")),
                 ],
                 unknown: [(0, batch(b"x"))],
             },
             version=version,
         )
-        assert [p.error for p in parts] == [2, 6, 3, 3, 87, 87, 48, 0, 100 if version >= 13 else 3]
+        assert [p.error for p in parts] == [2, 6, 3, 3, 87, 87, 87, 0, 100 if version >= 13 else 3]
+        # Where the log starts is told once the log has looked at the batch.
+        assert [p.log_start for p in parts] == [-1] * 6 + [0, 0, -1]
         assert [p.base_offset for p in parts] == [-1] * 7 + [0, -1]
         assert [
             p.error for p in client.produce({topic: [(0, batch(b"x"))]}, version=version, acks=2)
         ] == [21]
+
+
+def test_the_request_is_refused_before_the_log_is_asked(broker):
+    """Kafka's order: what is wrong with a batch itself, the acks, the leader, the log's checks."""
+    broker.topic("t", 2, missing=[1])
+    with broker.client() as client:
+        parts = client.produce({"t": [(1, b"few bytes"), (1, batch(b"x"))]}, acks=2)
+        assert [p.error for p in parts] == [87, 21]
+        # One that is not even a batch, or a transaction without its id, spoils the whole request.
+        for bad, error in ((b"?" * 80, 2), (batch(b"x", attributes=0x10), 53)):
+            parts = client.produce({"t": [(0, batch(b"x")), (0, bad)], "u": [(0, b"")]})
+            assert [(p.error, p.log_start) for p in parts] == [(error, -1)] * 3
+        transaction = {"t": [(0, batch(b"x", attributes=0x10)), (0, batch(b"x"))]}
+        parts = client.produce(transaction, transactional_id="a")
+        assert [(p.error, p.log_start) for p in parts] == [(48, -1), (0, 0)]
+
+
+@pytest.mark.parametrize("version", (7, 8, 11, 13))
+def test_all_refused_records_are_named(broker, version):
+    broker.topic("t", compacted=1)
+    topic = key(broker, "t", version, 13)
+    many = 20_000
+    with broker.client() as client:
+        one, other = client.produce(
+            {topic: [(0, batch(b"x", b"y")), (0, batch(*[b""] * many))]}, version=version
+        )
+        assert (one.error, other.error) == (87, 87)
+        if version < 8:
+            return
+        assert [index for index, _ in one.record_errors] == [0, 1]
+        # The answer is bounded, whatever was sent.
+        assert [index for index, _ in other.record_errors] == list(range(16384 - 2))
+        assert {text for _, text in other.record_errors} == {other.message}
+
+
+def test_an_append_time_that_a_client_claims_is_cleared(broker):
+    log = broker.topic("t")[0]
+    with broker.client() as client:
+        (part,) = client.produce({"t": [(0, batch(b"x", b"y", attributes=0x1F08, timestamp=50))]})
+        assert (part.error, part.base_offset, part.append_time) == (0, 0, -1)
+        (part,) = client.produce({"t": [(0, batch(b"x", attributes=8, timestamp=-1))]}, version=8)
+        assert (part.error, [index for index, _ in part.record_errors]) == (32, [0])
+        # What is no whole batch behind the first is not stored.
+        (part,) = client.produce({"t": [(0, batch(b"z", timestamp=50) + batch(b"no")[:-1])]})
+        assert (part.error, part.base_offset) == (0, 2)
+    stored = log.read(0, 1 << 20)[1]
+    assert stored[21:23] == b"\0\0" and offsets_of(stored) == [0, 2]
+    assert checksum_matches(stored) and log.offset_of_max_timestamp()[:2] == (0, 50)
+
+
+def test_topics_without_partitions_are_not_answered(broker):
+    broker.topic("t")
+    with broker.client() as client:
+        for version in (3, 9):
+            parts = client.produce({"e": [], "t": [(0, batch(b"x"))], "f": []}, version=version)
+            assert [(p.topic, p.error) for p in parts] == [("t", 0)]
+        for version in (4, 12):
+            client.send(fetch({"e": [], "t": [(0, 0)], "f": []}, version=version))
+            assert topics_fetched(client.receive(), version) == 1
+            client.send(fetch({"e": []}, version=version))
+            assert topics_fetched(client.receive(), version) == 0
+
+
+def topics_fetched(data, version):
+    """How many topics a Fetch answer names."""
+    return data[15] - 1 if version >= 12 else struct.unpack_from(">i", data, 8)[0]
 
 
 def test_fetch_errors_of_a_partition(broker):
@@ -96,6 +167,7 @@ def test_fetch_errors_of_a_partition(broker):
         parts = client.fetch({"t": [(0, 2), (0, -1), (1, 0), (2, 0)], "u": [(0, 0)]}, max_wait=5000)
         assert [p.error for p in parts] == [1, 1, 6, 3, 3]
         assert [p.high_watermark for p in parts] == [-1] * 5
+        assert [p.aborted for p in parts] == [None, None, None, [], []]
         (part,) = client.fetch({b"?" * 16: [(0, 0)]}, version=13)
         assert part.error == 100
         (part,) = client.fetch({"t": [(0, 0)]}, leader_epoch=7)

@@ -229,9 +229,7 @@ def test_duplicates_are_answered_with_the_original(tmp_path):
 
     assert [send(0), send(2), send(4)] == [(0, 0), (0, 2), (0, 4)]
     assert send(2) == (0, 2)
-    again = batch(
-        b"v", b"w", timestamp=now + 1, producer_id=9, producer_epoch=2, base_sequence=2
-    )
+    again = batch(b"v", b"w", timestamp=now + 1, producer_id=9, producer_epoch=2, base_sequence=2)
     assert log.append(again) == (0, 2, now)
     assert send(8)[0] == 45
     assert send(6, epoch=1)[0] == 47

@@ -209,8 +209,6 @@ def _header_error(header: Header) -> tuple[int, int]:
         return 87, -1
     if header.attributes & 0x20 or (header.producer_id >= 0 and header.base_sequence < 0):
         return 87, -1
-    if header.attributes & 8:
-        return 32, 0
     return 0, -1
 
 
@@ -236,17 +234,18 @@ def validate(
         found = records(data)
     except (ValueError, IndexError):
         return 87, -1
-    if [record.offset for record in found] != list(range(len(found))):
-        return 87, -1
     errors: dict[int, int] = {}
     for i, record in enumerate(found):
         age = now_ms - record.timestamp
         if refuse_null_keys and record.key is None:
             errors[i] = 87
         elif log_append_time or record.timestamp == -1:
-            continue
+            if header.attributes & 8:
+                errors[i] = 32
         elif age > before_max_ms or -age > after_max_ms:
             errors[i] = 32
-    if not errors:
-        return 0, -1
-    return (32 if 32 in errors.values() else 87), min(errors)
+    if errors:
+        return (32 if 32 in errors.values() else 87), min(errors)
+    if header.attributes & 7 and [one.offset for one in found] != list(range(len(found))):
+        return -1, -1  # Kafka cannot write these anew; uncompressed, it takes them for consecutive
+    return 0, -1
