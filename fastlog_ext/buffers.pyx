@@ -69,6 +69,7 @@ cdef Buffer *buffer_take(BufferCache *cache, int64_t size, int growing) noexcept
         buffer = new_buffer(cache, size_class, capacity)
         if buffer == NULL:
             add64(&cache.budget.used, -capacity)
+            cache.short_of_memory = 1
             return NULL
     buffer.next = NULL
     buffer.references = 1

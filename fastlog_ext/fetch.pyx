@@ -22,7 +22,7 @@ from fastlog_ext.plane cimport Connection, Reactor, Response
 from fastlog_ext.responses cimport response_begin, response_clear, response_ready
 from fastlog_ext.segment cimport segment_unpin
 from fastlog_ext.stats cimport FETCHES_PARKED, FETCH_REQUESTS, WAKEUPS, count
-from fastlog_ext.system cimport add32, exchange32, load32_seq, store32
+from fastlog_ext.system cimport add32, add64, exchange32, load32_seq, store32
 from fastlog_ext.timers cimport Timer, timer_cancel, timer_set
 from fastlog_ext.topics cimport Topic, topic_by_id, topic_by_name
 from fastlog_ext.waiters cimport Waiter, waiters_add, waiters_remove
@@ -35,6 +35,7 @@ cdef enum:
     UNKNOWN_TOPIC_ID = 100
     TOPIC_BY_ID_FROM = 13
     KEPT_FRAME = 65536          # a copy of a frame that a free request may keep
+    KEPT_PARTITIONS = 1024      # and places for partitions
 
 
 cdef FetchRequest *take_request(Reactor *reactor) noexcept nogil:
@@ -78,6 +79,13 @@ cdef void give_back(FetchRequest *request) noexcept nogil:
     drop_reads(request)
     drop_logs(request)
     request.partition_count = 0
+    if request.partition_capacity > KEPT_PARTITIONS:
+        free(request.partitions)
+        request.partitions = NULL
+        request.partition_capacity = 0
+    if request.charged:
+        add64(&request.reactor.plane.budget.used, -request.charged)
+        request.charged = 0
     if request.frame_capacity > KEPT_FRAME:
         free(request.frame)
         request.frame = NULL
@@ -97,6 +105,14 @@ cdef void fetches_destroy(Reactor *reactor) noexcept nogil:
         free(request)
 
 
+cdef void charge(FetchRequest *request) noexcept nogil:
+    """A large request counts as memory in flight for as long as it waits."""
+    if request.frame_capacity > KEPT_FRAME or request.partition_capacity > KEPT_PARTITIONS:
+        request.charged = (request.frame_capacity
+                           + request.partition_capacity * <int64_t>sizeof(FetchPartition))
+        add64(&request.reactor.plane.budget.used, request.charged)
+
+
 cdef const char *fetch_start(Connection *connection, const uint8_t *frame,
                              int64_t size) noexcept nogil:
     cdef Reactor *reactor = connection.reactor
@@ -114,6 +130,7 @@ cdef const char *fetch_start(Connection *connection, const uint8_t *frame,
         give_back(request)
         return reason
     count(&reactor.counters, FETCH_REQUESTS, 1)
+    charge(request)
     request.error = 0
     if request.session_epoch != 0 and request.session_epoch != -1:
         request.error = FETCH_SESSION_ID_NOT_FOUND
@@ -234,6 +251,7 @@ cdef void resume(FetchRequest *request) noexcept nogil:
     if connection.closed:
         finish(request)
         return
+    request.expired |= request.reactor.stopping
     while not read_all(request):
         drop_reads(request)
         if park(request):

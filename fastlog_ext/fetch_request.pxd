@@ -63,6 +63,7 @@ cdef struct FetchRequest:
     FetchPartition *partitions
     int32_t partition_count
     int32_t partition_capacity
+    int64_t charged             # of the memory budget, while it is large
 
 cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
                              int64_t size) noexcept nogil

@@ -13,7 +13,7 @@ from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.plane cimport Connection, Handoff, Plane, Response
 from fastlog_ext.responses cimport response_begin, response_ready
 from fastlog_ext.stats cimport OTHER_REQUESTS, count
-from fastlog_ext.system cimport ENOMEM, pthread_mutex_lock, pthread_mutex_unlock, write
+from fastlog_ext.system cimport ENOMEM, add64, pthread_mutex_lock, pthread_mutex_unlock, write
 
 
 cdef int handoff_start(Connection *connection, const uint8_t *frame, int64_t size) noexcept nogil:
@@ -34,6 +34,7 @@ cdef int handoff_start(Connection *connection, const uint8_t *frame, int64_t siz
     handoff.frame_size = size
     memcpy(handoff.frame, frame, size)
     connection.barrier = 1
+    add64(&plane.budget.used, size)     # until it is answered
     count(&connection.reactor.counters, OTHER_REQUESTS, 1)
     pthread_mutex_lock(&plane.handoff_lock)
     if plane.handoff_last == NULL:
@@ -71,6 +72,7 @@ cdef void deliver(Mail *mail) noexcept nogil:
     cdef Response *response = handoff.response
     cdef int refused = handoff.answer == NULL
     connection.barrier = 0
+    add64(&connection.reactor.plane.budget.used, -handoff.frame_size)
     if not refused:
         put32(handoff.answer, <int32_t>handoff.answer_size)
         free(response.bytes)

@@ -8,6 +8,7 @@ import socket
 import threading
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -267,6 +268,9 @@ cdef class DataPlane:
                     joined = join_within(self.plane.reactors[number].thread, limit)
                 if joined or self.plane.reactors[number].live:
                     clean = False
+            if not clean and not self._leaked:
+                # What its threads and connections use (the table of topics too) is never freed.
+                Py_INCREF(self)
             self._leaked = not clean
             self._state = 2
             _running.discard(self)
@@ -321,6 +325,8 @@ cdef class DataPlane:
         for number in range(self.plane.reactor_count):
             close(self.plane.reactors[number].epoll_fd)
             close(self.plane.reactors[number].mailbox.event_fd)
+            # A request that the child drops answers into nothing, not into a file opened since.
+            self.plane.reactors[number].mailbox.event_fd = -1
             # A thread may have been in the middle of a change, but the forward links are always
             # whole.
             connection = self.plane.reactors[number].connections

@@ -57,6 +57,7 @@ cdef int reactor_open(Reactor *reactor, Plane *plane, int32_t number) noexcept n
     reactor.slot = reclaim_register()
     if reactor.slot == NULL:
         return EMFILE
+    reclaim_offline(reactor.slot)       # until its thread runs it holds nothing back
     reactor.stop_mail.owner = reactor
     reactor.stop_mail.deliver = begin_stop
     return 0

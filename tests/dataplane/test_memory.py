@@ -1,0 +1,88 @@
+"""What a peer can make the broker hold is counted, and let go; a child of a fork writes nowhere."""
+
+import os
+import struct
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from .test_lifecycle import wait_until
+from .wire import fetch
+
+ROOT = Path(__file__).parents[2]
+LARGE = 3000  # partitions of one request
+
+
+def used(broker):
+    return broker.plane.stats()["request_memory"]
+
+
+def test_a_large_fetch_that_waits_is_counted(broker):
+    broker.topic("t")
+    with broker.client() as client:
+        client.send(fetch({"t": [(0, 0)] * LARGE}, max_wait=60000))
+        wait_until(lambda: broker.plane.stats()["fetches_parked"] == 1)
+        assert used(broker) > 33 * LARGE
+    wait_until(lambda: used(broker) == 0)
+
+
+def test_a_request_of_the_control_plane_is_counted(broker):
+    body = b"\0\x03\0\1\0\0\0\x07\xff\xff" + bytes(200_000)
+    with broker.client() as client:
+        client.send(body)
+        wait_until(lambda: broker.plane.stats()["other_requests"] == 1)
+        wait_until(lambda: used(broker) == len(body))
+        (request,) = broker.plane.take_requests()
+        request.respond(b"answer")
+        assert client.receive() == b"answer"
+        wait_until(lambda: used(broker) == 0)
+
+
+def test_more_partitions_than_any_client_names_are_refused_unread(broker):
+    """A count is bounded before the places for it are made: each takes many times its bytes."""
+    many = 300_000
+    head = fetch({}, version=4)[:-4] + struct.pack(">i", 1) + b"\0\1t" + struct.pack(">i", many)
+    with broker.client() as client:
+        client.send(head + bytes(16 * many))
+        client.expect_close()
+    assert [kind for kind, _ in broker.plane.take_events()] == ["malformed"]
+    wait_until(lambda: used(broker) == 0)
+
+
+def test_a_child_that_drops_a_request_writes_into_no_other_file(tmp_path):
+    """The numbers of the descriptors that the child lost are free for what it opens."""
+    code = """
+        import os, sys
+        from fastlog_ext.reactor import DataPlane
+        from fastlog_ext.topics import Topics
+        from tests.dataplane.wire import Client
+        plane = DataPlane(Topics(), reactors=1, node_id=1)
+        client = Client(plane.listen("127.0.0.1", 0, "A"))
+        plane.start()
+        client.send(b"\\0\\x03\\0\\1\\0\\0\\0\\x07\\xff\\xff")
+        while not (requests := plane.take_requests()):
+            pass
+        import time
+        time.sleep(0.1)  # the reactor sleeps: whoever posts would write
+        child = os.fork()
+        if child == 0:
+            paths = [f"{sys.argv[1]}/{number}" for number in range(64)]
+            files = [open(path, "wb") for path in paths]
+            requests.clear()
+            os._exit(0 if not any(os.stat(path).st_size for path in paths) else 9)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        requests.clear()
+        assert plane.stop(0)
+        print(status)
+    """
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code), str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ},
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
