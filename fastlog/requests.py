@@ -7,15 +7,41 @@ The data plane keeps each connection's order and waits for the answer before it 
 import asyncio
 import contextlib
 import logging
+import math
 import os
+import time
 from collections.abc import Awaitable, Callable
 
 log = logging.getLogger("fastlog.requests")
 
 # So many requests are taken in one turn of the loop, before other work gets its turn.
 TAKEN_A_TURN = 256
+TOLD_EACH_SECONDS = 5.0
 
 Dispatch = Callable[[object], Awaitable[bytes | None]]
+
+
+class Noticed:
+    """Logs what the data plane notices; a kind of event at most once in TOLD_EACH_SECONDS.
+
+    A lack of descriptors or a hostile peer makes the same event many times a second.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.told_at: dict[str, float] = {}
+        self.untold: dict[str, int] = {}
+
+    def tell(self, kind: str, text: str) -> None:
+        """Logs the event, with the number of those of its kind that were left out before it."""
+        now = self.clock()
+        if now - self.told_at.get(kind, -math.inf) < TOLD_EACH_SECONDS:
+            self.untold[kind] = self.untold.get(kind, 0) + 1
+            return
+        self.told_at[kind] = now
+        untold = self.untold.pop(kind, 0)
+        more = f" (and {untold} times before)" if untold else ""
+        log.warning("%s: %s%s", kind.replace("_", " "), text, more)
 
 
 class RequestPump:
@@ -29,6 +55,7 @@ class RequestPump:
         self.data_plane = data_plane
         self.dispatch = dispatch
         self.tasks: set[asyncio.Task] = set()
+        self.noticed = Noticed()
 
     def start(self) -> None:
         """Watches the queue from the running loop."""
@@ -46,12 +73,15 @@ class RequestPump:
         if len(requests) == TAKEN_A_TURN:
             os.eventfd_write(self.data_plane.request_fd, 1)  # there may be more: another turn
         for kind, text in self.data_plane.take_events():
-            log.warning("%s: %s", kind.replace("_", " "), text)
+            self.noticed.tell(kind, text)
 
     async def answer(self, request) -> None:
         """Answers one request, or closes its connection."""
         try:
             response = await self.dispatch(request)
+        except OSError as error:  # for instance no descriptors are left: no defect
+            log.error("request %d failed: %s", request.api_key, error)
+            response = None
         except Exception:
             log.exception("request %d failed; its connection is closed", request.api_key)
             response = None
