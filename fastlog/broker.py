@@ -21,7 +21,7 @@ from fastlog.control import cluster
 from fastlog.control.state import NO_TOPIC_ID, TopicDescription
 from fastlog.control.topics import Control
 from fastlog.coordination import znodes
-from fastlog.coordination.interface import CoordinationError
+from fastlog.coordination.interface import CoordinationError, State
 from fastlog.coordination.local import LocalCoordination, LocalStore
 from fastlog.facade import Facade
 from fastlog.logs import partition
@@ -52,6 +52,12 @@ def allow_descriptors(open_segments_max: int) -> None:
         hard = 1 << 20
     # A sealed segment that is open holds its log and both of its indexes.
     set_open_segment_limit(open_segments_max or min(max(hard // 6, 16), 10_000))
+
+
+def coordination_changed(state: State) -> None:
+    """The store ends when the disk refuses a commit; records are served all the same."""
+    if state is State.LOST:
+        log.error("coordination is lost: topics cannot change until the broker is started again")
 
 
 class Broker:
@@ -130,6 +136,7 @@ class Broker:
         """Coordination, the broker's identity and place, and the topics that there are."""
         identity = self.folder.identity()
         self.coordination = LocalStore(self.folder.path).session()
+        self.coordination.listen(coordination_changed)
         await self.coordination.connect()
         self.started.push_async_callback(self.coordination.close)
         await cluster.prepare(self.coordination)

@@ -103,6 +103,7 @@ def test_topics_on_a_full_disk(broker: FastlogBroker, small_disk: Path):
     # The store of topics ends with a commit that failed: a new start finds what it holds.
     broker.process.terminate()
     assert "Traceback" not in broker.process.text()
+    assert "coordination is lost" in broker.process.text()
     broker.start()
     with Client(broker) as client:
         assert client.topics()["before"][1] == 1
