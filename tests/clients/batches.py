@@ -5,7 +5,6 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-CODEC_BITS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 TIMESTAMP_TYPE_BIT, TRANSACTIONAL_BIT, CONTROL_BIT = 0x08, 0x10, 0x20
 
 

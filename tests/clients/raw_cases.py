@@ -33,7 +33,6 @@ VERSIONS = {
     INIT_PRODUCER_ID: range(0, 6),
     DESCRIBE_CLUSTER: range(0, 2),
 }
-NEWEST = {key: versions[-1] for key, versions in VERSIONS.items()}
 COORDINATOR_LOADING = 14
 UNKNOWN_ID = bytes(range(16))
 QUIET = {"allow_auto_topic_creation": False}
@@ -504,6 +503,15 @@ def api_versions(client: RawClient, version: int) -> None:
         client.ask(API_VERSIONS, version, **(fields if version >= 3 else {}))
 
 
+def find_coordinator(client: RawClient, version: int) -> None:
+    """Only what needs no group and no transaction: keys and types that are none."""
+    for kind in (9, -1) if version else ():
+        key = {"coordinator_keys": ["a"]} if version >= 4 else {"key": "a"}
+        client.ask(FIND_COORDINATOR, version, key_type=kind, **key)
+    if version >= 4:
+        client.ask(FIND_COORDINATOR, version, key_type=0, coordinator_keys=[])
+
+
 CASES: dict[int, list[Case]] = {
     PRODUCE: [
         produce_envelope,
@@ -519,6 +527,7 @@ CASES: dict[int, list[Case]] = {
     METADATA: [metadata, metadata_makes_topics],
     CREATE_TOPICS: [create_topics],
     DELETE_TOPICS: [delete_topics],
+    FIND_COORDINATOR: [find_coordinator],
     INIT_PRODUCER_ID: [init_producer_id],
     DESCRIBE_CLUSTER: [describe_cluster],
     API_VERSIONS: [api_versions],

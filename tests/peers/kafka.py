@@ -11,6 +11,7 @@ from tests.peers.processes import OwnedProcess, free_port, require_program
 from tests.peers.wire import answers_metadata
 
 START_DEADLINE_S = 60
+BROKER_ID = 11  # not the number that a field has when nobody set it
 
 # what a test broker sets apart from Kafka's defaults, and why
 KAFKA_SETTINGS = {
@@ -88,7 +89,7 @@ class KafkaBroker(Broker):
         self.folder.mkdir(parents=True, exist_ok=True)
         listener = f"PLAINTEXT://{self.address}"
         wanted = {
-            "broker.id": 0,
+            "broker.id": BROKER_ID,
             "listeners": listener,
             "advertised.listeners": listener,
             "log.dirs": self.log_folder,

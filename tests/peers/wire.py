@@ -54,14 +54,11 @@ class Connection:
             parts += more
         return bytes(parts)
 
-    def call(
-        self, key: int, version: int, body: bytes, *, flexible: bool = False, client: str = "test"
-    ) -> bytes | None:
-        """One request and the frame that answers it, the correlation id checked and cut off."""
+    def call(self, key: int, version: int, body: bytes) -> bytes | None:
+        """One request (header v1) and its answer, the correlation id checked and cut off."""
         self._correlation += 1
-        name = client.encode()
-        header = struct.pack(f">hhih{len(name)}s", key, version, self._correlation, len(name), name)
-        self.send(header + (b"\0" if flexible else b"") + body)
+        header = struct.pack(">hhih4s", key, version, self._correlation, 4, b"test")
+        self.send(header + body)
         frame = self.receive()
         if frame is None:
             return None
