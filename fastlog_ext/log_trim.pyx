@@ -29,7 +29,7 @@ from fastlog_ext.replay cimport replay_tail
 from fastlog_ext.segment cimport (
     Segment, SegmentFiles, segment_create, segment_cut, segment_finish, segment_flush_indexes,
     segment_index_fd, segment_pin, segment_retire, segment_unpin)
-from fastlog_ext.system cimport load32, store32_seq, store64, wall_clock_ms
+from fastlog_ext.system cimport load32, load64, store32_seq, store64, wall_clock_ms
 from fastlog_ext.waiters cimport waiters_close
 
 KINDS = ("log", "index", "timeindex", "txnindex", "snapshot")
@@ -80,16 +80,24 @@ cdef list retire(PartitionLog *log, str folder, SegmentList *old, int32_t first,
 
 # --- truncation ---
 
-cdef SegmentList *copy_list(PartitionLog *log) except NULL:
+cdef SegmentList *copy_segments(PartitionLog *log) noexcept nogil:
+    """NULL: out of memory."""
     cdef SegmentList *old = log.segments
     cdef size_t size = sizeof(SegmentList) + old.count * sizeof(Segment *)
     cdef SegmentList *copy = <SegmentList *>calloc(1, size)
     cdef int32_t number
     if copy == NULL:
-        raise MemoryError
+        return NULL
     copy.count = old.count
     for number in range(old.count):
         copy.segments[number] = old.segments[number]
+    return copy
+
+
+cdef SegmentList *copy_list(PartitionLog *log) except NULL:
+    cdef SegmentList *copy = copy_segments(log)
+    if copy == NULL:
+        raise MemoryError
     return copy
 
 
@@ -258,26 +266,32 @@ cdef list raise_log_start(PartitionLog *log, str folder, int64_t offset):
 
 # --- roll, flush, close ---
 
+# These two are called all the time: they never wait for the interpreter with the writer's role.
+
+cdef int roll_due(PartitionLog *log, int64_t due_ms) noexcept nogil:
+    cdef Segment *active = log_active(log)
+    if active.size == 0:
+        return 0
+    # By the wall clock: records of last year must not roll a segment at each tick.
+    return due_ms < 0 or due_ms - active.created_ms > log.settings.segment_ms - active.jitter_ms
+
+
 cdef int roll(PartitionLog *log, str folder, int64_t due_ms) except -1:
-    cdef Segment *active
+    cdef int usable, rolled = 0
     cdef int error = 0
     with nogil:
         log_acquire(log)
-    try:
-        ensure_usable(log, folder)
-        active = log_active(log)
-        if active.size == 0:
-            return 0
-        # By the wall clock: records of last year must not roll a segment at each tick.
-        if due_ms >= 0 and due_ms - active.created_ms <= log.settings.segment_ms - active.jitter_ms:
-            return 0
-        with nogil:
+        usable = log.state == LOG_ONLINE
+        if usable and roll_due(log, due_ms):
             error = log_roll(log, log.end_offset, wall_clock_ms())
-        check_storage(log, error, folder)
-        return 1
-    finally:
-        with nogil:
-            log_release(log)
+            rolled = 1
+            if error > 0:
+                log_fail(log, error)
+        log_release(log)
+    if not usable:
+        ensure_usable(log, folder)
+    check(error, folder)
+    return rolled
 
 
 cdef int sync_files(Segment *segment, SegmentFiles *files) noexcept nogil:
@@ -314,28 +328,29 @@ cdef int sync_segments(SegmentList *list, int32_t first) noexcept nogil:
 cdef int flush(PartitionLog *log, str folder) except -1:
     """The role is given back while the disk works: appends go on. The caller is registered with
     `reclaim`, which keeps the copied list's segments in existence."""
-    cdef SegmentList *list
-    cdef int64_t end_offset, generation
-    cdef int32_t first, folder_changed
-    cdef int error
+    cdef SegmentList *list = NULL
+    cdef int64_t end_offset = 0, generation = 0
+    cdef int32_t folder_changed = 0
+    cdef int usable, error = 0
     with nogil:
         log_acquire(log)
-    try:
-        ensure_usable(log, folder)
-        list = copy_list(log)
-        first = segments_floor(list, log.recovery_point)
-        with nogil:
+        usable = log.state == LOG_ONLINE
+        if usable:
+            list = copy_segments(log)
+        if list != NULL:
             error = segment_flush_indexes(log_active(log))
-        end_offset = log.end_offset
-        generation = log.generation
-        folder_changed = log.folder_changed
-        log.folder_changed = 0
-    finally:
-        with nogil:
-            log_release(log)
+            end_offset = log.end_offset
+            generation = log.generation
+            folder_changed = log.folder_changed
+            log.folder_changed = 0
+        log_release(log)
+    if not usable:
+        ensure_usable(log, folder)
+    if list == NULL:
+        raise MemoryError
     with nogil:
         if not error:
-            error = sync_segments(list, first)
+            error = sync_segments(list, segments_floor(list, load64(&log.recovery_point)))
         free(list)
         if not error and folder_changed:
             error = sync_folder(log.folder)
