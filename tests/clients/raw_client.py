@@ -62,13 +62,13 @@ class RawClient:
         self._connection.close()
         self._connection = Connection(self.address)
 
-    def ask(self, key: int, version: int, **fields: Any) -> Any:
+    def ask(self, key: int, version: int, /, **fields: Any) -> Any:
         """Send a request and note down the comparable form of its answer."""
         answer = self.exchange(key, version, fields)
         self.answers.append(self.comparable(answer))
         return answer
 
-    def send_without_answer(self, key: int, version: int, **fields: Any) -> None:
+    def send_without_answer(self, key: int, version: int, /, **fields: Any) -> None:
         """Produce with acks=0: note down whether the broker then closes the connection."""
         request = build(messages.request_class(key), fields)
         self._correlation += 1
