@@ -23,7 +23,7 @@ from fastlog_ext.responses cimport response_begin, response_clear, response_read
 from fastlog_ext.stats cimport (
     BATCHES_REFUSED, PRODUCES_PARKED, PRODUCE_REQUESTS, count)
 from fastlog_ext.system cimport (
-    add32, load32, load32_relaxed, load64, load64_relaxed, store32, wall_clock_ms)
+    add32, add64, load32, load32_relaxed, load64, load64_relaxed, store32, wall_clock_ms)
 from fastlog_ext.timers cimport Timer, timer_cancel, timer_set
 from fastlog_ext.topics cimport Topic, topic_by_id, topic_by_name
 from fastlog_ext.waiters cimport Waiter, waiters_add, waiters_remove
@@ -42,6 +42,7 @@ cdef enum:
     CORRUPT_MESSAGE = 2
     TOPIC_BY_ID_FROM = 13
     ZSTD_FROM = 7
+    KEPT_PARTITIONS = 1024      # places that a free request may keep
     RECORD_ERRORS_FROM = 8
     RECORD_ERRORS_MAX = 16384   # records named in one response
 
@@ -70,6 +71,13 @@ cdef void give_back(ProduceRequest *request) noexcept nogil:
             partition_log_release(request.partitions[number].log)
         free(request.partitions[number].refused)
     request.partition_count = 0
+    if request.partition_capacity > KEPT_PARTITIONS:
+        free(request.partitions)
+        request.partitions = NULL
+        request.partition_capacity = 0
+    if request.charged:
+        add64(&request.reactor.plane.budget.used, -request.charged)
+        request.charged = 0
     if request.input != NULL:
         buffer_release(request.input)
         request.input = NULL
@@ -104,6 +112,9 @@ cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *
         give_back(request)
         return reason
     count(&connection.reactor.counters, PRODUCE_REQUESTS, 1)
+    if request.partition_capacity > KEPT_PARTITIONS:
+        request.charged = request.partition_capacity * <int64_t>sizeof(ProducePartition)
+        add64(&request.reactor.plane.budget.used, request.charged)
     buffer_retain(buffer)
     request.input = buffer
     request.committing = 0
@@ -147,7 +158,9 @@ cdef void submit_all(ProduceRequest *request) noexcept nogil:
         while first < last:
             partition = &request.partitions[first]
             partition.error = error
-            if not error:
+            if error == CORRUPT_MESSAGE:
+                partition.message = b"A batch's length or magic is invalid"
+            elif not error:
                 prepare(request, partition, found, now_ms)
             if partition.error:
                 count(&request.reactor.counters, BATCHES_REFUSED, 1)
