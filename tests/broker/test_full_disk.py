@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.broker.clients import NONE, STORAGE_ERROR, Client
 from tests.clients.batches import Batch, Record
-from tests.console.command import failure, fastlog, output
+from tests.console.command import ROOT, failure, fastlog, output
 from tests.peers.fastlog import FastlogBroker
 
 MIB = 1 << 20
@@ -123,3 +124,18 @@ def test_no_start_on_a_full_disk(small_disk: Path):
             pass
     said = failure("serve", "--data", small_disk / "data", "--listen", "127.0.0.1:0")
     assert "No space left on device" in said
+
+
+def test_a_log_that_cannot_be_read_does_not_hang_the_command(broker: FastlogBroker):
+    """librdkafka tries again without a word; `consume -e` gives up, in less time here."""
+    with Client(broker) as client:
+        assert client.create("full") == NONE
+        fill(client, "full")
+    script = (
+        "import sys, fastlog.console.consume as consume; consume.STALL_SECONDS = 1\n"
+        "from fastlog.console.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, "consume", "full", "-e", "-b", broker.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr == "fastlog: partition 0 sends nothing; is its log in order?\n"
