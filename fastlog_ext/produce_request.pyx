@@ -4,7 +4,8 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport realloc
 from libc.string cimport memset, strlen
 from fastlog_ext.cursor cimport (
-    Cursor, cursor_get16, cursor_get32, cursor_init, cursor_left, cursor_take)
+    Cursor, cursor_fail, cursor_get16, cursor_get32, cursor_init, cursor_left,
+    cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_reserve
@@ -17,6 +18,8 @@ cdef enum:
     FLEXIBLE_FROM = 9
     BY_ID_FROM = 13
     INVALID_OFFSET = -1
+    PARTITION_LEAST = 6         # bytes that any version's partition takes at least
+    PARTITIONS_MOST = 262144    # of one request: each takes many times its bytes in memory
 
 
 cdef ProduceTopic *new_topic(ProduceRequest *request) noexcept nogil:
@@ -82,7 +85,10 @@ cdef int parse_topic(ProduceRequest *request, Cursor *cursor) noexcept nogil:
         topic.name_size = name.size
         if name.data == NULL:
             cursor.failed = 1
-    left = read_count(cursor, request.head.flexible, 5)
+    left = read_count(cursor, request.head.flexible, PARTITION_LEAST)
+    if left > PARTITIONS_MOST - request.partition_count:
+        cursor_fail(cursor)
+        left = 0
     topic.partition_count = left if left > 0 else 0
     while left > 0 and not cursor.failed:
         if parse_partition(request, cursor):

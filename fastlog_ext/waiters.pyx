@@ -5,8 +5,8 @@ reads the offset, both in one total order, so at least one of them sees the othe
 """
 from libc.stdint cimport int32_t, int64_t
 from fastlog_ext.system cimport (
-    add32, fence_seq, load32_seq, load64_seq, store32, pthread_mutex_destroy, pthread_mutex_init,
-    pthread_mutex_lock, pthread_mutex_unlock)
+    add32, fence_seq, load32, load32_seq, load64_seq, store32, pthread_mutex_destroy,
+    pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock)
 
 cdef enum:
     IDLE = 0
@@ -62,7 +62,7 @@ cdef int waiters_add(WaiterList *waiters, Waiter *waiter, int64_t *published) no
 cdef int waiters_remove(WaiterList *waiters, Waiter *waiter) noexcept nogil:
     cdef int removed = 0
     pthread_mutex_lock(&waiters.lock)
-    if waiter.state == LISTED:
+    if load32(&waiter.state) == LISTED:     # a waker lets go of it without the lock
         unlink_waiter(waiters, waiter)
         store32(&waiter.state, IDLE)
         removed = 1

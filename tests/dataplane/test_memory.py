@@ -86,3 +86,18 @@ def test_a_child_that_drops_a_request_writes_into_no_other_file(tmp_path):
         env={**os.environ},
     )
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
+def test_a_large_produce_is_bounded_as_well(broker):
+    many = 300_000
+    head = struct.pack(">hhi", 0, 3, 1) + struct.pack(">h", -1) * 2 + struct.pack(">hi", 1, 5000)
+    head += struct.pack(">i", 1) + b"\0\1t" + struct.pack(">i", many)
+    with broker.client() as client:
+        client.send(head + bytes(8 * many))
+        client.expect_close()
+    assert [kind for kind, _ in broker.plane.take_events()] == ["malformed"]
+    broker.topic("t")
+    with broker.client() as client:
+        parts = client.produce({"t": [(0, None)] * LARGE})
+        assert len(parts) == LARGE and all(part.error for part in parts)
+    wait_until(lambda: used(broker) == 0)
