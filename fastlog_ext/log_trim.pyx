@@ -138,17 +138,29 @@ cdef list cut(PartitionLog *log, str folder, int64_t offset):
                 error = leader_epochs_truncate_from_end(&log.epochs, offset)
             log_publish_offsets(log)
             log_new_generation(log)
-            if not error:
-                error = segment_cut(segment, position, offset)
+        check_storage(log, error, folder)
+        bases = retire(log, folder, old, number + 1, old.count)
+        # Before the cut, the newest first: what stops us between leaves a log that is too long, not
+        # one with a hole.
+        aside = set_aside_or_fail(log, folder, bases[::-1])
+        with nogil:
+            error = segment_cut(segment, position, offset)
         check_storage(log, error, folder)
         if position == 0:
             segment.created_ms = wall_clock_ms()
             segment.rolling_timestamp = -1
         check_storage(log, rescan(segment), folder)
-        bases = retire(log, folder, old, number + 1, old.count)
     finally:
         free(old)
-    return set_aside(folder, bases, log.settings.file_delete_delay_ms)
+    return aside
+
+
+cdef list set_aside_or_fail(PartitionLog *log, str folder, list bases):
+    try:
+        return set_aside(folder, bases, log.settings.file_delete_delay_ms)
+    except BaseException as failure:
+        log_fail(log, getattr(failure, "errno", None) or 5)
+        raise
 
 
 cdef int rebuild(PartitionLog *log, str folder, int64_t offset) except -1:

@@ -86,6 +86,25 @@ def test_a_batch_that_ends_before_it_begins_is_no_batch(tmp_path):
     log.close()
 
 
+def test_a_truncation_that_fails_leaves_no_hole(tmp_path):
+    """The newest segments go first; a log that could not be cut takes nothing more."""
+    log = open_log(tmp_path / "topic-0", file_delete_delay_ms=1000)
+    for number in range(60):
+        log.append(batch(b"%d" % number + b"x" * 300))
+    bases = [segment["base_offset"] for segment in log.segments()]
+    obstacle = tmp_path / "topic-0" / f"{bases[-2]:020d}.log.deleted"
+    obstacle.mkdir()
+    with pytest.raises(OSError, match="deleted"):
+        log.truncate(bases[1] + 1)
+    assert log.storage_error and log.append(batch(b"v"))[0] == 56
+    log.close()
+    obstacle.rmdir()
+    log = open_log(tmp_path / "topic-0", clean=False)
+    found = [offset for offset, _, _ in read_all(log)]
+    assert found == list(range(bases[-1])), "up to what was set aside"
+    log.close()
+
+
 def test_logs_open_while_others_close_their_segments(tmp_path):
     """Recovery reads sealed segments whose files another thread's reads push out."""
     options = {"producer_id": 1, "producer_epoch": 0}
