@@ -249,10 +249,11 @@ class Broker:
         }
         opening = (open_one(number, state) for number, state in here.items())
         opened = await asyncio.gather(*opening, return_exceptions=True)
-        for outcome in opened:
+        logs: dict[int, Log] = {}
+        for number, outcome in zip(here, opened, strict=True):
             if isinstance(outcome, BaseException):
                 raise outcome
-        logs = dict(zip(here, opened, strict=True))
+            logs[number] = outcome
         self.table.publish(topic.name, topic.topic_id, logs, len(topic.partitions))
 
     async def topic_created(self, topic: TopicDescription) -> None:

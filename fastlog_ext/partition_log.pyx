@@ -6,14 +6,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport INT64_MAX, int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
-from fastlog_ext.batch cimport (
-    BatchPolicy, BatchVerdict, batch_correct, batch_crc_ok, batch_parse, batch_validate)
 from fastlog_ext.files cimport read_at
 from fastlog_ext.leader_epochs cimport leader_epochs_assign
 from fastlog_ext.log_append cimport log_acquire, log_release
 from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
 from fastlog_ext.log_state cimport (
     SegmentList, log_fail, log_live_count, log_segments, partition_log_new)
+from fastlog_ext.log_submit cimport (
+    WaitingAppend, append_and_wait, validate_as_leader, validate_verbatim)
 from fastlog_ext.log_time cimport log_offset_for_timestamp, log_offset_of_max_timestamp
 from fastlog_ext.log_trim cimport (
     close_log, flush, raise_log_start, roll, truncate, truncate_fully)
@@ -26,10 +26,7 @@ from fastlog_ext.segment cimport (
     segment_files_live_count, segment_live_count, segment_max_timestamp, segment_open_count,
     segment_set_open_limit, segment_unpin)
 from fastlog_ext.system cimport (
-    getpid, last_errno, load32, load64, pthread_cond_destroy, pthread_cond_init,
-    pthread_cond_signal, pthread_cond_t, pthread_cond_wait, pthread_mutex_destroy,
-    pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock, sched_yield,
-    store32, store64, wall_clock_ms)
+    getpid, last_errno, load32, load64, sched_yield, store32, store64)
 
 DEFAULTS = {
     "segment_bytes": 1073741824, "segment_ms": 604800000, "segment_jitter_ms": 0,
@@ -56,67 +53,6 @@ cdef ReclaimSlot *enter() noexcept nogil:
 cdef void leave(ReclaimSlot *slot) noexcept nogil:
     reclaim_unregister(slot)
     reclaim_collect()
-
-
-# --- an append that waits ---
-
-cdef struct WaitingAppend:
-    AppendRequest request
-    pthread_mutex_t lock
-    pthread_cond_t finished
-    int32_t is_done
-
-
-cdef void append_finished(AppendRequest *request) noexcept nogil:
-    cdef WaitingAppend *waiting = <WaitingAppend *>request.owner
-    pthread_mutex_lock(&waiting.lock)
-    waiting.is_done = 1
-    pthread_cond_signal(&waiting.finished)      # under the lock: the waiter destroys it next
-    pthread_mutex_unlock(&waiting.lock)
-
-
-cdef void append_and_wait(PartitionLog *log, WaitingAppend *waiting) noexcept nogil:
-    pthread_mutex_init(&waiting.lock, NULL)
-    pthread_cond_init(&waiting.finished, NULL)
-    waiting.is_done = 0
-    waiting.request.owner = waiting
-    waiting.request.done = append_finished
-    partition_log_append(log, &waiting.request)
-    pthread_mutex_lock(&waiting.lock)
-    while not waiting.is_done:
-        pthread_cond_wait(&waiting.finished, &waiting.lock)
-    pthread_mutex_unlock(&waiting.lock)
-    pthread_cond_destroy(&waiting.finished)
-    pthread_mutex_destroy(&waiting.lock)
-
-
-cdef int16_t validate(PartitionLog *log, uint8_t *data, int64_t size,
-                      AppendRequest *request) noexcept nogil:
-    cdef BatchPolicy policy
-    cdef BatchVerdict verdict
-    policy.max_message_bytes = load32(&log.max_message_bytes)
-    policy.refuse_null_keys = <signed char>load32(&log.compacted)
-    policy.log_append_time = <signed char>load32(&log.timestamp_type)
-    policy.timestamp_before_max_ms = load64(&log.timestamp_before_max_ms)
-    policy.timestamp_after_max_ms = load64(&log.timestamp_after_max_ms)
-    policy.walk_records = (policy.refuse_null_keys or policy.timestamp_before_max_ms != INT64_MAX
-                           or policy.timestamp_after_max_ms != INT64_MAX)
-    policy.allow_zstd = 1
-    policy.now_ms = wall_clock_ms()
-    batch_validate(data, size, &policy, &request.info, &verdict)
-    if not verdict.error:
-        batch_correct(data, &request.info)
-    return verdict.error
-
-
-cdef int16_t validate_verbatim(const uint8_t *data, int64_t size,
-                               AppendRequest *request) noexcept nogil:
-    """The leader took it already; this is against damage on the way."""
-    if (batch_parse(data, size, &request.info) != 0 or request.info.size != size
-            or request.info.magic != 2 or request.info.last_offset_delta < 0
-            or not batch_crc_ok(data, &request.info)):
-        return 2
-    return 0
 
 
 cdef void apply_settings(PartitionLog *log, dict settings) except *:
@@ -365,7 +301,7 @@ cdef class Log:
             if origin == ORIGIN_REPLICA:
                 error = validate_verbatim(data, size, &waiting.request)
             else:
-                error = validate(log, data, size, &waiting.request)
+                error = validate_as_leader(log, data, size, &waiting.request)
             if not error:
                 slot = enter()
                 append_and_wait(log, &waiting)

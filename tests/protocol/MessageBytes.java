@@ -41,7 +41,8 @@ public class MessageBytes {
         JsonNode node = new ObjectMapper().readTree(json);
         try {
             ApiMessage message = (ApiMessage) Class.forName(base + "DataJsonConverter")
-                .getMethod("read", JsonNode.class, short.class).invoke(null, node, version);
+                                     .getMethod("read", JsonNode.class, short.class)
+                                     .invoke(null, node, version);
             ObjectSerializationCache cache = new ObjectSerializationCache();
             ByteBuffer bytes = ByteBuffer.allocate(message.size(cache, version));
             message.write(new ByteBufferAccessor(bytes), cache, version);

@@ -64,14 +64,22 @@ public final class ScenarioRunner {
     private JsonNode perform(JsonNode step) {
         try {
             switch (step.get("op").asText()) {
-                case "create": return create(step);
-                case "delete": return delete(step);
-                case "produce": return produce(step);
-                case "consume": return consume(step);
-                case "times": return times(step);
-                case "watermarks": return watermarks(step);
-                case "partitions": return partitions(step);
-                default: throw new IllegalArgumentException("unknown step " + step);
+                case "create":
+                    return create(step);
+                case "delete":
+                    return delete(step);
+                case "produce":
+                    return produce(step);
+                case "consume":
+                    return consume(step);
+                case "times":
+                    return times(step);
+                case "watermarks":
+                    return watermarks(step);
+                case "partitions":
+                    return partitions(step);
+                default:
+                    throw new IllegalArgumentException("unknown step " + step);
             }
         } catch (Exception problem) {
             return error(problem);
@@ -91,12 +99,11 @@ public final class ScenarioRunner {
 
     private JsonNode create(JsonNode step) throws Exception {
         NewTopic topic =
-            new NewTopic(
-                step.get("topic").asText(),
-                Optional.of(step.path("partitions").asInt(1)),
+            new NewTopic(step.get("topic").asText(), Optional.of(step.path("partitions").asInt(1)),
                 Optional.of((short) step.path("replication").asInt(1)));
         Map<String, String> configs = new HashMap<>();
-        step.path("configs").fields().forEachRemaining(e -> configs.put(e.getKey(), e.getValue().asText()));
+        step.path("configs").fields().forEachRemaining(
+            e -> configs.put(e.getKey(), e.getValue().asText()));
         topic.configs(configs);
         admin.createTopics(List.of(topic)).all().get();
         return JSON.createObjectNode().put("created", true);
@@ -153,12 +160,8 @@ public final class ScenarioRunner {
     private static ProducerRecord<byte[], byte[]> record(String topic, JsonNode node) {
         Long timestamp = node.hasNonNull("timestamp") ? node.get("timestamp").asLong() : null;
         ProducerRecord<byte[], byte[]> record =
-            new ProducerRecord<>(
-                topic,
-                node.path("partition").asInt(0),
-                timestamp,
-                bytes(node.get("key")),
-                bytes(node.get("value")));
+            new ProducerRecord<>(topic, node.path("partition").asInt(0), timestamp,
+                bytes(node.get("key")), bytes(node.get("value")));
         for (JsonNode header : node.path("headers")) {
             record.headers().add(header.get(0).asText(), bytes(header.get(1)));
         }
@@ -218,7 +221,8 @@ public final class ScenarioRunner {
             long end = consumer.endOffsets(List.of(from)).get(from);
             long deadline = System.nanoTime() + DEADLINE.toNanos();
             do {
-                consumer.poll(Duration.ofMillis(200)).forEach(record -> records.add(received(record)));
+                consumer.poll(Duration.ofMillis(200))
+                    .forEach(record -> records.add(received(record)));
                 if (System.nanoTime() > deadline) {
                     return records.add(JSON.createObjectNode().put("error", "nothing more came"));
                 }
@@ -231,7 +235,8 @@ public final class ScenarioRunner {
 
     private static JsonNode received(ConsumerRecord<byte[], byte[]> record) {
         ObjectNode node = JSON.createObjectNode().put("offset", record.offset());
-        node.put("timestamp", record.timestamp()).put("timestamp_type", record.timestampType().toString());
+        node.put("timestamp", record.timestamp())
+            .put("timestamp_type", record.timestampType().toString());
         node.set("key", text(record.key()));
         node.set("value", text(record.value()));
         node.put("leader_epoch", record.leaderEpoch().orElse(-1));
@@ -247,11 +252,14 @@ public final class ScenarioRunner {
         ArrayNode answers = JSON.createArrayNode();
         try (KafkaConsumer<byte[], byte[]> consumer = consumer(step)) {
             for (JsonNode time : step.get("times")) {
-                OffsetAndTimestamp found = consumer.offsetsForTimes(Map.of(of, time.asLong())).get(of);
+                OffsetAndTimestamp found =
+                    consumer.offsetsForTimes(Map.of(of, time.asLong())).get(of);
                 if (found == null) {
                     answers.addNull();
                 } else {
-                    answers.addObject().put("offset", found.offset()).put("timestamp", found.timestamp())
+                    answers.addObject()
+                        .put("offset", found.offset())
+                        .put("timestamp", found.timestamp())
                         .put("leader_epoch", found.leaderEpoch().orElse(-1));
                 }
             }
@@ -273,7 +281,8 @@ public final class ScenarioRunner {
             List<PartitionInfo> found = consumer.partitionsFor(step.get("topic").asText());
             ObjectNode node = JSON.createObjectNode().put("count", found.size());
             for (PartitionInfo one : found) {
-                node.withArray("replicas").add(one.replicas().length + "/" + one.inSyncReplicas().length);
+                node.withArray("replicas")
+                    .add(one.replicas().length + "/" + one.inSyncReplicas().length);
             }
             return node;
         }
