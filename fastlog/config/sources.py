@@ -19,7 +19,7 @@ class Given:
 
 PREFIX = "FASTLOG_"
 # Variables of the build, and those Kubernetes sets in every pod for a service named fastlog.
-_FOREIGN = re.compile(r"FASTLOG_(DEBUG|MODULES|(.*_)?SERVICE_(HOST|PORT(_.*)?)|PORT(_\d+_.*)?)\Z")
+_FOREIGN = re.compile(r"FASTLOG_(DEBUG|MODULES|PEERS|(.*_)?SERVICE_(HOST|PORT(_.*)?)|PORT(_\d+_.*)?)\Z")
 
 
 def environment_name(name: str) -> str:
