@@ -11,10 +11,9 @@ from fastlog.control import cluster
 from fastlog.control.topics import Control
 from fastlog.coordination import znodes
 from tests.coordination.test_zookeeper import KazooSession
-from tests.peers.kafka import running_kafka
+from tests.peers.kafka import BROKER_ID, running_kafka
 
 ROOT = "/takeover"
-BROKER_ID = 0  # of the Kafka that tests start
 
 
 async def controlled(zookeeper: str, act):
@@ -66,7 +65,7 @@ def test_to_kafka_and_back(zookeeper, tmp_path):
         found = settled(admin)
         assert found.cluster_id == identity
         assert {name: len(topic.partitions) for name, topic in found.topics.items()} == {"ours": 3}
-        assert [one.leader for one in found.topics["ours"].partitions.values()] == [0, 0, 0]
+        assert [one.leader for one in found.topics["ours"].partitions.values()] == [BROKER_ID] * 3
         admin.create_topics([NewTopic("theirs", 2, 1)])["theirs"].result(30)
         metadata = (kafka.partition_folder("ours", 1) / "partition.metadata").read_text()
         assert metadata == f"version: 0\ntopic_id: {znodes.uuid_text(topic_id)}"
@@ -77,7 +76,7 @@ def test_to_kafka_and_back(zookeeper, tmp_path):
         ours, theirs = control.topics["ours"], control.topics["theirs"]
         assert ours.topic_id == topic_id
         assert ours.configs == {"segment.bytes": "2000000"}
-        assert [state.leader for state in theirs.partitions.values()] == [0, 0]
+        assert [state.leader for state in theirs.partitions.values()] == [BROKER_ID] * 2
         assert control.by_id(theirs.topic_id) is theirs
         await control.delete_topic("theirs")
         assert await cluster.cluster_id(session) == identity
