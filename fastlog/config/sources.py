@@ -18,8 +18,10 @@ class Given:
 
 
 PREFIX = "FASTLOG_"
-# Variables of the build, and those Kubernetes sets in every pod for a service named fastlog.
-_FOREIGN = re.compile(r"FASTLOG_(DEBUG|MODULES|PEERS|(.*_)?SERVICE_(HOST|PORT(_.*)?)|PORT(_\d+_.*)?)\Z")
+# Variables of the build and the tests, and those Kubernetes sets in every pod for a service named fastlog.
+_FOREIGN = re.compile(
+    r"FASTLOG_(DEBUG|MODULES|PEERS|(.*_)?SERVICE_(HOST|PORT(_.*)?)|PORT(_\d+_.*)?)\Z"
+)
 
 
 def environment_name(name: str) -> str:
