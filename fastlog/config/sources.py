@@ -18,7 +18,7 @@ class Given:
 
 
 PREFIX = "FASTLOG_"
-# Variables of the build and the tests, and those Kubernetes sets in every pod for a service named fastlog.
+# Variables of the build and the tests, and those that Kubernetes sets for a service named fastlog.
 _FOREIGN = re.compile(
     r"FASTLOG_(DEBUG|MODULES|PEERS|(.*_)?SERVICE_(HOST|PORT(_.*)?)|PORT(_\d+_.*)?)\Z"
 )
