@@ -35,6 +35,7 @@ from fastlog.coordination.interface import (
     Operation,
     SessionExpired,
     Set,
+    StoreFull,
 )
 from fastlog.coordination.znodes import NO_LEADER, LeaderAndIsr, TopicAssignment
 from fastlog.protocol.errors import ErrorCode, KafkaError
@@ -161,6 +162,8 @@ class Control:
             raise KafkaError(
                 ErrorCode.NOT_CONTROLLER, "this broker is not the controller any more"
             ) from error
+        except StoreFull as error:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
         except CoordinationError as error:
             raise KafkaError(
                 ErrorCode.REQUEST_TIMED_OUT, f"the outcome of the change is not known: {error}"

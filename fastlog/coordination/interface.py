@@ -54,6 +54,10 @@ class SessionExpired(Refused):
     """The session was over before the operation began; its ephemerals and watches are gone."""
 
 
+class StoreFull(Refused):
+    """The store has no room for the write, and has taken it back whole."""
+
+
 class Unknown(CoordinationError):
     """The store did not answer: the write may be done, or may still be done."""
 

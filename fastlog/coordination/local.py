@@ -3,8 +3,9 @@
 Every write is durable (SQLite's synchronous = FULL: the write-ahead log is synced) before it is
 answered, and so survives `kill -9` and loss of power. All SQL runs in one thread of the store; what
 is queued when it turns to its queue goes into one commit. A session lives as long as its object:
-ephemerals of a process that died are gone when the file is opened again. A failed commit ends the
-store: what the disk holds is unknown until it is opened again.
+ephemerals of a process that died are gone when the file is opened again. A full disk undoes the
+commit, and its writes are refused; any other failed commit ends the store: what the disk holds is
+unknown until it is opened again.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from fastlog.coordination.interface import (
     SessionExpired,
     Stat,
     State,
+    StoreFull,
     Unknown,
     Watch,
     WatchEvent,
@@ -100,9 +102,15 @@ class LocalCoordination(Coordination):
         if not self._over:
             raise RuntimeError("the session has begun already")
         self.loop = asyncio.get_running_loop()
-        if self._id == 0:
+        first = self._id == 0
+        if first:
             await self._store._acquire()
-        self._id = await self._store.call(self, lambda worker: worker.begin_session(self))
+        try:
+            self._id = await self._store.call(self, lambda worker: worker.begin_session(self))
+        except BaseException:
+            if first:
+                await self._store._release()
+            raise
         self._over = False
         self._tell(State.CONNECTED)
 
@@ -112,8 +120,8 @@ class LocalCoordination(Coordination):
         try:
             if not self._over:
                 await self._store.call(self, lambda worker: worker.end_session(self._id))
-        except Unknown:
-            pass  # the store has failed; its sessions end with it
+        except (Unknown, StoreFull):
+            pass  # its ephemerals end when the file is opened again
         finally:
             self._over = True
             self._id = 0
@@ -193,6 +201,7 @@ class _Worker:
         return items, False
 
     def _commit(self, items: list) -> None:
+        sessions = dict(self._sessions)
         try:
             if self._failure is None:
                 self._tree.begin()
@@ -200,8 +209,31 @@ class _Worker:
                 self._apply(session, action, future)
             if self._failure is None:
                 self._tree.commit()
-        except Exception as error:  # the disk, or a mistake of ours: either way nothing is certain
-            self._fail(error, items)
+        except Exception as error:  # the disk, or a mistake of ours
+            if not self._undone(error):
+                self._fail(error, items)  # nothing is certain
+                return
+            self._sessions = sessions
+            self._refuse(items)
+
+    def _undone(self, error: Exception) -> bool:
+        """Whether the disk is only full, and the tree is what it was before the batch."""
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+            return False
+        try:
+            self._tree.roll_back()
+        except sqlite3.Error:
+            return False
+        return True
+
+    def _refuse(self, items: list) -> None:
+        """Answers a batch that was undone. Watches that it fired stay fired: whoever is told of
+        a change that did not last reads what there is and watches again.
+        """
+        answers = (_resolve, _fail)
+        self._outbox = [call for call in self._outbox if call[1] not in answers]
+        for session, _, future in items:
+            self._put(session, _fail, future, StoreFull(message="the disk is full"))
 
     def _apply(self, session, action, future) -> None:
         if self._failure is not None:

@@ -71,7 +71,7 @@ class Tree:
         elif found != SCHEMA:
             raise ValueError(f"its format is {found}, this version of fastlog knows {SCHEMA}")
         self._zxid, self._session = db.execute("SELECT zxid, session FROM counter").fetchone()
-        self._saved = (self._zxid, self._session)
+        self._saved = self._durable = (self._zxid, self._session)
         owners = db.execute("SELECT DISTINCT owner FROM node WHERE owner != 0").fetchall()
         for (owner,) in owners:
             self.end_session(owner)
@@ -91,6 +91,13 @@ class Tree:
             )
             self._saved = (self._zxid, self._session)
         self._db.execute("COMMIT")
+        self._durable = self._saved
+
+    def roll_back(self) -> None:
+        """Undoes all since `begin`. sqlite3.Error: nobody knows what the disk holds; stop."""
+        if self._db.in_transaction:  # SQLite may have done it already
+            self._db.execute("ROLLBACK")
+        self._zxid, self._session = self._saved = self._durable
 
     def new_session(self) -> int:
         """An id that no session of this store ever had."""

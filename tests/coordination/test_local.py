@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from fastlog.coordination.interface import Check, Create, State, Unknown
+from fastlog.coordination.interface import Check, Create, State, StoreFull, Unknown
 from fastlog.coordination.local import FILE_NAME, LocalStore
 from fastlog.coordination.tree import Tree
 from tests.coordination.conformance import Conformance, World
@@ -212,6 +212,47 @@ def test_a_failed_commit_is_told_as_unknown_and_ends_the_store(tmp_path, monkeyp
         await session.close()
         again = await connected(tmp_path)
         assert await again.exists("/a") is not None
+        await again.close()
+
+    asyncio.run(main())
+
+
+def test_a_full_disk_undoes_the_batch_and_the_store_goes_on(tmp_path, monkeypatch):
+    def fail(self):
+        self._db.execute("PRAGMA max_page_count = 1")  # what there is, and not a page more
+        try:
+            self._db.execute(
+                "INSERT INTO node SELECT path || 'x', path, zeroblob(100000),"
+                " 0, 0, 0, 0, 0, 0, 0, 0 FROM node"
+            )
+        finally:
+            self._db.execute("PRAGMA max_page_count = 1000000")
+
+    async def main():
+        session = await connected(tmp_path)
+        states, events = [], []
+        session.listen(states.append)
+        stat = await session.create("/a") and await session.exists("/a")
+        with monkeypatch.context() as patch:
+            patch.setattr(Tree, "commit", fail)
+            other = session.store.session()
+            results = await asyncio.gather(
+                session.set("/a", b"1", 0),
+                session.create("/b"),
+                other.connect(),
+                return_exceptions=True,
+            )
+            assert [type(result) for result in results] == [StoreFull] * 3
+        assert states == []
+        assert await session.exists("/a") == stat
+        assert await session.exists("/b") is None
+        await session.get("/a", events.append)
+        await session.set("/a", b"2", 0)
+        assert len(events) == 1
+        assert (await session.exists("/a")).mzxid == stat.mzxid + 1
+        await session.close()
+        again = await connected(tmp_path)
+        assert await again.get("/a") == (b"2", (await again.exists("/a")))
         await again.close()
 
     asyncio.run(main())

@@ -6,8 +6,9 @@ from fastlog_ext.partition_log import Log
 SMALL = {"segment_bytes": 4000, "index_interval_bytes": 300, "file_delete_delay_ms": 0}
 
 
-def open_log(folder, *, clean=True, leader_epoch=0, recovery_point=0, log_start_offset=0,
-             **settings):
+def open_log(
+    folder, *, clean=True, leader_epoch=0, recovery_point=0, log_start_offset=0, **settings
+):
     """A log that clients may append to; small segments unless told otherwise."""
     log = Log.open(
         str(folder),

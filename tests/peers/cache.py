@@ -43,7 +43,11 @@ ZOOKEEPER = Peer(
     ),
     "zookeeper-3.9.5.jar",
 )
-PEERS = (KAFKA_39, KAFKA_4, ZOOKEEPER)
+# the release whose message definitions are the newest that we know
+MESSAGES = Peer(
+    "messages", "4.4.0", ("org.apache.kafka:kafka-clients:4.4.0",), "kafka-clients-4.4.0.jar"
+)
+PEERS = (KAFKA_39, KAFKA_4, ZOOKEEPER, MESSAGES)
 _KAFKAS = {"3.9": KAFKA_39, "4": KAFKA_4}
 
 

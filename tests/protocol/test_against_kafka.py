@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.cache import kafka_libs
+from tests.peers.cache import MESSAGES, kafka_libs
 from tests.peers.java import JVM_FLAGS
 from tests.peers.processes import require_program
 from tests.protocol.content import Maker, every_version, to_json
@@ -48,7 +48,7 @@ def answers():
         else line
         for line in new
     ]
-    newest = refresh_messages.jar(refresh_messages.NEW_RELEASE)
+    newest = refresh_messages.jar(MESSAGES)
     answers_old = bytes_of_kafka(f"{kafka_libs('3.9')}/*", old)
     answers_new = bytes_of_kafka(f"{newest}:{kafka_libs('4')}/*", new)
     return [(*case, *pair) for case, *pair in zip(cases, answers_old, answers_new, strict=True)]

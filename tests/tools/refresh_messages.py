@@ -12,16 +12,13 @@ import difflib
 import json
 import keyword
 import re
-import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.peers.cache import cache_folder
+from tests.peers.cache import KAFKA_39, MESSAGES, Peer, libs
 
-OLD_RELEASE = "3.9.2"
-NEW_RELEASE = "4.4.0"
 ROOT = Path(__file__).resolve().parents[2]
 DEFINITIONS = ROOT / "fastlog" / "protocol" / "definitions"
 
@@ -78,18 +75,9 @@ class Message:
     fields: list[Entry]
 
 
-def jar(release: str) -> Path:
-    """The kafka-clients jar of a release: an installed peer's, or one that Maven brings."""
-    name = f"kafka-clients-{release}.jar"
-    target = cache_folder() / "messages"
-    for folder in (cache_folder() / "kafka39" / "lib", target):
-        if (folder / name).exists():
-            return folder / name
-    artifact = f"-Dartifact=org.apache.kafka:kafka-clients:{release}"
-    subprocess.run(
-        ["mvn", "-q", "dependency:copy", artifact, f"-DoutputDirectory={target}"], check=True
-    )
-    return target / name
+def jar(peer: Peer) -> Path:
+    """The kafka-clients jar of an installed peer. PeerMissing: it is not there."""
+    return libs(peer) / f"kafka-clients-{peer.version}.jar"
 
 
 def read_release(path: Path) -> dict[int, dict[str, Message]]:
@@ -246,7 +234,7 @@ def text_of(message: Message) -> str:
 
 def definitions() -> dict[str, str]:
     """The text of every definition file, by its name."""
-    old, new = read_release(jar(OLD_RELEASE)), read_release(jar(NEW_RELEASE))
+    old, new = read_release(jar(KAFKA_39)), read_release(jar(MESSAGES))
     files = {}
     modules = {}
     for key in sorted(old.keys() | new.keys()):
@@ -266,7 +254,8 @@ def definitions() -> dict[str, str]:
     return files
 
 
-HEAD = f'''"""Facts of the protocol, a module an API: kafka-clients {OLD_RELEASE} and {NEW_RELEASE}.
+RELEASES = f"{KAFKA_39.version} and {MESSAGES.version}"
+HEAD = f'''"""Facts of the protocol, a module an API: kafka-clients {RELEASES}.
 
 Written by tests/tools/refresh_messages.py, which merges both releases; do not edit by hand. A
 message is its name and versions, then a line for each field: name, type, versions, and what else
