@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from fastlog import limits
 from fastlog.config import Settings, TopicSettings
 from fastlog.config.listeners import Listener
 from fastlog.control import cluster
@@ -122,12 +123,25 @@ class Broker:
             self.table,
             reactors=self.settings.reactors,
             max_request_bytes=self.settings["socket.request.max.bytes"],
+            max_control_bytes=self.settings["fastlog.control.request.max.bytes"],
+            request_memory=limits.request_memory(self.settings),
             max_fetch_bytes=self.settings["fetch.max.bytes"],
             walk_records=self.settings["fastlog.validate.records"],
         )
+        try:
+            limits.limit_connections(self.plane, self.settings)
+        except limits.UnknownHost as error:
+            raise StartError(str(error)) from None
         for listener in self.settings.listeners:
             try:
-                bound = self.plane.listen(listener.host, listener.port, listener.name)
+                bound = self.plane.listen(
+                    listener.host,
+                    listener.port,
+                    listener.name,
+                    backlog=self.settings["socket.listen.backlog.size"],
+                    send_buffer=self.settings["socket.send.buffer.bytes"],
+                    receive_buffer=self.settings["socket.receive.buffer.bytes"],
+                )
             except OSError as error:
                 raise StartError(f"cannot listen on {listener}: {error.strerror}") from None
             self.endpoints.append(bound)

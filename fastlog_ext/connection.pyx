@@ -24,6 +24,7 @@ cdef enum:
     QUEUED_MOST = 256
     QUEUED_BYTES_MOST = 4194304 # the same in bytes of memory
     RECEIVE_BUDGET = 1048576    # bytes that one connection reads before others have their turn
+    BELIEVED_AT_ONCE = 1179648  # room that a frame gets because of its length alone
     HEAD_LEAST = 10             # api_key, version, correlation_id, client_id's length
     GUESS_LEAST = 4096          # frames below this are not worth cutting reads for
 
@@ -75,9 +76,13 @@ cdef int parse(Connection *connection) noexcept nogil:
         if size < HEAD_LEAST or size > connection.reactor.plane.max_request_bytes:
             connection_refuse(connection, "frame of impossible size")
             break
+        api_key = get16(frame + 4) if left >= 6 else API_PRODUCE
+        if (api_key != API_PRODUCE and api_key != API_FETCH
+                and size > connection.reactor.plane.max_control_bytes):
+            connection_refuse(connection, "request too large for its kind")
+            break
         if left < <int64_t>size + 4:
             return NEEDS_BYTES
-        api_key = get16(frame + 4)
         if queue_full(connection):
             return QUEUE_FULL
         if api_key != API_PRODUCE and api_key != API_FETCH and connection.pending:
@@ -107,11 +112,13 @@ cdef int parse_input(Connection *connection) noexcept nogil:
 
 
 cdef int64_t wanted(Connection *connection) noexcept nogil:
-    """The size of what is being received: the frame's own once its length is known, else a
-    guess."""
+    """The size of what is being received: the frame's own once its length is known, else a guess.
+    A long frame has room for what has come and as much again: a length is only a claim."""
     cdef int64_t left = connection.filled - connection.parsed
+    cdef int64_t believed
     if left >= 4:
-        return <int64_t>get32(connection.input.data + connection.parsed) + 4
+        believed = max(<int64_t>BELIEVED_AT_ONCE, 2 * left, connection.frame_hint)
+        return min(<int64_t>get32(connection.input.data + connection.parsed) + 4, believed)
     if connection.frame_hint > BUFFER_SMALL and left == 0:
         return connection.frame_hint
     return left + 1
@@ -163,6 +170,7 @@ cdef int64_t receive(Connection *connection) noexcept nogil:
     count(&connection.reactor.counters, RECEIVES, 1)
     if got > 0:
         connection.filled += got
+        connection.received += got
         # Edge-triggered: a short read has emptied the socket, and what comes next is another event.
         connection.readable = got == limit or connection.hangup
         count(&connection.reactor.counters, BYTES_IN, got)
@@ -219,6 +227,7 @@ cdef void connection_pump(Connection *connection) noexcept nogil:
     if connection.closed:
         return
     connection.starved = 0
+    connection.active_ms = connection.reactor.now_ms
     connection.pumping = 1
     again = pump(connection)
     connection.pumping = 0

@@ -14,4 +14,6 @@ cdef void connection_join(Connection *connection) noexcept nogil
 cdef void connection_close(Connection *connection) noexcept nogil
 # Closes it for what the peer sent, and says so once in the event queue.
 cdef void connection_refuse(Connection *connection, const char *reason) noexcept nogil
+# Puts an event of this kind (static text), with the peer's address before the reason.
+cdef void tell_of_peer(Connection *connection, const char *kind, const char *reason) noexcept nogil
 cdef void reap_connections(Reactor *reactor) noexcept nogil             # at the end of a turn

@@ -2,6 +2,7 @@
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
+from fastlog_ext.admission cimport admission_leave
 from fastlog_ext.buffers cimport buffer_release
 from fastlog_ext.events cimport EVENT_TEXT, events_put
 from fastlog_ext.partition_log cimport partition_log_release
@@ -32,6 +33,7 @@ cdef Connection *connection_new(Reactor *reactor, const Transport *transport, vo
     connection.pins = 1
     connection.readable = 1
     connection.writable = 1
+    connection.slow_begin = -1
     getpeername(fd, <sockaddr *>&connection.peer, &size)
     size = sizeof(sockaddr_storage)
     getsockname(fd, <sockaddr *>&connection.local, &size)
@@ -40,6 +42,8 @@ cdef Connection *connection_new(Reactor *reactor, const Transport *transport, vo
 
 cdef void connection_join(Connection *connection) noexcept nogil:
     cdef Reactor *reactor = connection.reactor
+    connection.joined_ms = reactor.now_ms
+    connection.active_ms = reactor.now_ms
     connection.previous = NULL
     connection.next = reactor.connections
     if connection.next != NULL:
@@ -79,6 +83,7 @@ cdef void connection_close(Connection *connection) noexcept nogil:
     epoll_ctl(connection.reactor.epoll_fd, EPOLL_CTL_DEL, connection.fd, NULL)
     connection.transport.close(connection.state)
     add32(&connection.reactor.load, -1)
+    admission_leave(&connection.reactor.plane.admission, &connection.peer)
     count(&connection.reactor.counters, CONNECTIONS_CLOSED, 1)
     responses_drop(connection)
     if connection.input != NULL:
@@ -93,16 +98,19 @@ cdef void connection_close(Connection *connection) noexcept nogil:
     unpin_connection(connection)
 
 
-cdef void connection_refuse(Connection *connection, const char *reason) noexcept nogil:
+cdef void tell_of_peer(Connection *connection, const char *kind, const char *reason) noexcept nogil:
     cdef char host[64]
     cdef char text[EVENT_TEXT]
-    cdef int port
+    cdef int port = address_text(&connection.peer, host, sizeof(host))
+    snprintf(text, sizeof(text), "%s:%d: %s", host, port, reason)
+    events_put(&connection.reactor.plane.events, kind, text)
+
+
+cdef void connection_refuse(Connection *connection, const char *reason) noexcept nogil:
     if connection.closed:
         return
-    port = address_text(&connection.peer, host, sizeof(host))
-    snprintf(text, sizeof(text), "%s:%d: %s", host, port, reason)
     count(&connection.reactor.counters, MALFORMED, 1)
-    events_put(&connection.reactor.plane.events, "malformed", text)
+    tell_of_peer(connection, "malformed", reason)
     connection_close(connection)
 
 

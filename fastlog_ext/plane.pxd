@@ -1,6 +1,7 @@
 # The structures that the modules of the network half share. A reactor and all that hangs on it is
 # touched by its own thread only, except what says otherwise.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from fastlog_ext.admission cimport Admission
 from fastlog_ext.buffers cimport Buffer, BufferCache, MemoryBudget
 from fastlog_ext.events cimport EventQueue
 from fastlog_ext.mailbox cimport Mail, Mailbox
@@ -77,7 +78,15 @@ cdef struct Connection:
     Buffer *input
     int64_t parsed              # bytes of input already parsed
     int64_t filled
-    int64_t frame_hint          # whole size of the last frame
+    int64_t frame_hint          # whole size of the last frame; 0: there was none yet
+    int64_t received            # bytes, ever
+    int64_t joined_ms
+    int64_t active_ms           # when it last had its turn
+    # What the last look for slow peers saw: where the request begins that is coming in (-1: none),
+    # how far it had come, and when.
+    int64_t slow_begin
+    int64_t slow_mark
+    int64_t slow_since_ms
     Response *first
     Response *last
     int32_t queued
@@ -111,7 +120,9 @@ cdef struct Reactor:
     int8_t stopping
     int64_t stop_deadline_ms
     Mail stop_mail
-    # of the reactor that owns the listeners: out of descriptors, try later
+    Timer look_timer            # for connections whose time is up
+    int64_t look_ms
+    # of the reactor that owns the listeners: nothing can be accepted now, try later
     Timer accept_timer
     int8_t accepting
     int64_t file_send_min
@@ -132,12 +143,17 @@ cdef struct Plane:
     MemoryBudget budget         # atomic
     EventQueue events
     int32_t max_request_bytes
+    int32_t max_control_bytes   # of a request that the control plane answers
     int32_t max_fetch_bytes
     int32_t node_id
     int32_t reactor_count
     Reactor *reactors
     int32_t listener_count
     int listeners[LISTENERS_MAX]
+    Admission admission
+    int64_t idle_ms             # 0: without end; so are the next two
+    int64_t first_request_ms
+    int64_t receive_ms          # for each PROGRESS bytes of a request (expiry.pyx), or its rest
     int32_t accepting_ended     # atomic: no reactor will be given another connection
     int64_t drain_ms
     int request_fd

@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 from typing_extensions import Buffer
 
 from fastlog_ext.topics import Topics
@@ -27,13 +29,35 @@ class DataPlane:
         *,
         reactors: int,
         max_request_bytes: int = 104857600,
+        max_control_bytes: int = 104857600,
         max_fetch_bytes: int = 57671680,
         node_id: int = -1,
         request_memory: int = 536870912,
         walk_records: bool = False,
         file_send_min: int = -1,
     ) -> None: ...
-    def listen(self, host: str, port: int, name: str) -> tuple[str, int]: ...
+    def limit_connections(
+        self,
+        *,
+        in_all: int = 2147483647,
+        per_address: int = 2147483647,
+        overrides: Iterable[tuple[str, int]] = (),
+        per_second: int = 2147483647,
+        burst_seconds: int = 1,
+        idle_ms: int = 0,
+        first_request_ms: int = 0,
+        receive_ms: int = 0,
+    ) -> None: ...
+    def listen(
+        self,
+        host: str,
+        port: int,
+        name: str,
+        *,
+        backlog: int = 1024,
+        send_buffer: int = -1,
+        receive_buffer: int = -1,
+    ) -> tuple[str, int]: ...
     def start(self) -> None: ...
     def stop(self, drain_seconds: float = 0) -> bool: ...
     @property

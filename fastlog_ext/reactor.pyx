@@ -9,16 +9,18 @@ import threading
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from fastlog_ext.admission cimport admission_close, admission_open, admission_override
 from fastlog_ext.endian cimport get16
 from fastlog_ext.events cimport events_close, events_open, events_take
 from fastlog_ext.handoff cimport handoff_answer, handoff_take
 from fastlog_ext.plane cimport LISTENERS_MAX, Connection, Handoff, Plane, Reactor
 from fastlog_ext.reactor_loop cimport reactor_free, reactor_main, reactor_open, reactor_stop
 from fastlog_ext.sockets cimport (
-    EFD_CLOEXEC, EFD_NONBLOCK, address_text, eventfd, join_within, sockaddr_storage, start_thread)
+    EFD_CLOEXEC, EFD_NONBLOCK, address_text, eventfd, join_within, parse_address, sockaddr_storage,
+    start_thread)
 from fastlog_ext.stats cimport Counters, counters_total
 from fastlog_ext.system cimport (
     close, last_errno, load32, load32_relaxed, load64_relaxed, pthread_mutex_destroy,
@@ -132,9 +134,10 @@ cdef class DataPlane:
     plane.
 
     topics: the partition table. reactors: threads. max_request_bytes: a longer frame closes its
-    connection. max_fetch_bytes: bound of a Fetch response's records. request_memory: bytes of input
-    buffers in use past which connections are not read from. walk_records: validate every record of
-    every batch.
+    connection; so does one above max_control_bytes that is for the control plane. max_fetch_bytes:
+    bound of a Fetch response's records. request_memory: bytes of input buffers in use past which
+    connections are not read from. walk_records: validate every record of every batch.
+    `limit_connections` bounds who may connect and for how long.
     """
 
     cdef Plane *plane
@@ -147,7 +150,7 @@ cdef class DataPlane:
     cdef object __weakref__
 
     def __cinit__(self, Topics topics not None, *, int reactors, int max_request_bytes=104857600,
-                  int max_fetch_bytes=57671680, int node_id=-1,
+                  int max_control_bytes=104857600, int max_fetch_bytes=57671680, int node_id=-1,
                   long long request_memory=536870912, bint walk_records=False,
                   long long file_send_min=-1):
         cdef int number, error
@@ -163,6 +166,7 @@ cdef class DataPlane:
         self.plane.topics = &topics.table
         self.plane.budget.limit = request_memory
         self.plane.max_request_bytes = max_request_bytes
+        self.plane.max_control_bytes = max_control_bytes
         self.plane.max_fetch_bytes = max_fetch_bytes
         self.plane.node_id = node_id
         self.plane.walk_records = walk_records
@@ -170,6 +174,8 @@ cdef class DataPlane:
         if self.plane.request_fd < 0:
             raise OSError(last_errno(), "eventfd")
         if events_open(&self.plane.events, self.plane.request_fd):
+            raise MemoryError()
+        if admission_open(&self.plane.admission):
             raise MemoryError()
         pthread_mutex_init(&self.plane.handoff_lock, NULL)
         self.plane.reactors = <Reactor *>calloc(reactors, sizeof(Reactor))
@@ -195,6 +201,7 @@ cdef class DataPlane:
             if self.plane.listeners[number] >= 0:
                 close(self.plane.listeners[number])
         events_close(&self.plane.events)
+        admission_close(&self.plane.admission)
         pthread_mutex_destroy(&self.plane.handoff_lock)
         close(self.plane.request_fd)
         free(self.plane)
@@ -203,9 +210,41 @@ cdef class DataPlane:
         if self._pid != os.getpid():
             raise RuntimeError("this data plane belongs to the parent of a forked process")
 
-    def listen(self, host, int port, str name):
+    def limit_connections(self, *, int in_all=INT32_MAX, int per_address=INT32_MAX, overrides=(),
+                          int per_second=INT32_MAX, int burst_seconds=1, long long idle_ms=0,
+                          long long first_request_ms=0, long long receive_ms=0):
+        """Bounds connections, before `start`. Above `in_all`, and above `per_second` once
+        `burst_seconds` worth of it are used up, accepting waits; above `per_address` (`overrides`:
+        pairs of a numeric address and its own bound) a connection is closed at once.
+
+        A connection ends that is idle, has not asked anything yet, or does not go on with a request
+        for so many milliseconds; 0: never. ValueError: no numeric address.
+        """
+        cdef sockaddr_storage parsed
+        self._check()
+        if self._state != 0:
+            raise RuntimeError("limits are set before start")
+        for address, bound in overrides:
+            if not parse_address(address.encode(), &parsed):
+                raise ValueError(f"{address} is not an address")
+            if admission_override(&self.plane.admission, &parsed, bound):
+                raise MemoryError()
+        self.plane.admission.max_connections = in_all
+        self.plane.admission.max_per_address = per_address
+        self.plane.admission.rate = per_second
+        self.plane.admission.burst_seconds = burst_seconds
+        self.plane.idle_ms = idle_ms
+        self.plane.first_request_ms = first_request_ms
+        self.plane.receive_ms = receive_ms
+
+    def listen(self, host, int port, str name, *, int backlog=1024, int send_buffer=-1,
+               int receive_buffer=-1):
         """Binds a listener (port 0: any free one), before `start`. Returns (host, port). Raises
-        OSError."""
+        OSError.
+
+        backlog: connections that the kernel keeps until they are accepted. send_buffer,
+        receive_buffer: bytes of each connection's buffers in the kernel; -1: it sizes them itself.
+        """
         self._check()
         if self._state != 0:
             raise RuntimeError("listeners are added before start")
@@ -215,8 +254,14 @@ cdef class DataPlane:
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, kind, protocol) as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Connections inherit these.
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if send_buffer >= 0:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            if receive_buffer >= 0:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             server.bind(address)
-            server.listen(1024)
+            server.listen(backlog)
             server.setblocking(False)
             bound = server.getsockname()[:2]
             self.plane.listeners[self.plane.listener_count] = server.detach()
@@ -296,7 +341,9 @@ cdef class DataPlane:
         return requests
 
     def take_events(self):
-        """What happened, as (kind, text): `malformed`, `no_descriptors`, `events_dropped`."""
+        """What happened, as (kind, text): `malformed`, `connection_refused`,
+        `connection_timed_out`, `connections_full`, `connections_too_fast`, `no_descriptors`,
+        `events_dropped`."""
         self._check()
         return events_take(&self.plane.events)
 

@@ -10,6 +10,7 @@ from fastlog_ext.acceptor cimport acceptor_close, acceptor_open, acceptor_run
 from fastlog_ext.buffers cimport buffers_destroy, buffers_init
 from fastlog_ext.connection cimport connection_pump
 from fastlog_ext.connection_life cimport connection_close, reap_connections
+from fastlog_ext.expiry cimport expiry_open
 from fastlog_ext.fetch cimport fetches_answer_parked, fetches_destroy
 from fastlog_ext.handoff cimport handoff_answer, handoff_take
 from fastlog_ext.mailbox cimport (
@@ -215,6 +216,7 @@ cdef void *reactor_main(void *argument) noexcept nogil:
     cdef int number, place
     reclaim_online(reactor.slot)
     reactor.now_ms = monotonic_ms()
+    expiry_open(reactor)
     if reactor.number == 0:
         acceptor_open(reactor)
     while True:

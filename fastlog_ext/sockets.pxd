@@ -37,6 +37,7 @@ cdef extern from * nogil:
     #include <pthread.h>
     #include <signal.h>
     #include <string.h>
+    #include <sys/resource.h>
     #include <time.h>
     #ifndef FASTLOG_SOCKETS
     #define FASTLOG_SOCKETS
@@ -54,6 +55,26 @@ cdef extern from * nogil:
             const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
             inet_ntop(AF_INET6, &v6->sin6_addr, out, size); return ntohs(v6->sin6_port); }
         return -1; }
+    /* 16 bytes that tell one address from another; IPv4 as IPv6 maps it */
+    static inline void fl_address_key(const struct sockaddr_storage *a, unsigned char *out) {
+        memset(out, 0, 16);
+        if (a->ss_family == AF_INET6) {
+            memcpy(out, &((const struct sockaddr_in6 *)a)->sin6_addr, 16);
+        } else if (a->ss_family == AF_INET) {
+            out[10] = out[11] = 0xff;
+            memcpy(out + 12, &((const struct sockaddr_in *)a)->sin_addr, 4); } }
+    static inline int fl_parse_address(const char *text, struct sockaddr_storage *out) {
+        memset(out, 0, sizeof *out);
+        if (inet_pton(AF_INET, text, &((struct sockaddr_in *)out)->sin_addr) == 1) {
+            out->ss_family = AF_INET; return 1; }
+        if (inet_pton(AF_INET6, text, &((struct sockaddr_in6 *)out)->sin6_addr) == 1) {
+            out->ss_family = AF_INET6; return 1; }
+        return 0; }
+    /* how many more files may be opened, given the lowest free descriptor or one above it */
+    static inline long fl_descriptors_above(int fd) {
+        struct rlimit limit;
+        if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > 0x7fffffff) return 0x7fffffff;
+        return (long)limit.rlim_cur - fd; }
     /* a thread with every signal blocked: handlers stay with the interpreter's own threads */
     static inline int fl_thread(pthread_t *thread, void *(*start)(void *), void *argument) {
         sigset_t all, old; int result;
@@ -71,6 +92,10 @@ cdef extern from * nogil:
     void set_no_delay "fl_no_delay"(int fd) noexcept
     int address_text "fl_address"(const sockaddr_storage *address, char *out,
                                   unsigned size) noexcept
+    void address_key "fl_address_key"(const sockaddr_storage *address, uint8_t *out) noexcept
+    # 1, or 0: not a numeric address
+    int parse_address "fl_parse_address"(const char *text, sockaddr_storage *out) noexcept
+    long descriptors_above "fl_descriptors_above"(int fd) noexcept
     int start_thread "fl_thread"(pthread_t *thread, void *(*start)(void *) noexcept nogil,
                                  void *argument) noexcept
     int join_within "fl_join_within"(pthread_t thread, long seconds) noexcept

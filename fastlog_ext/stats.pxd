@@ -22,6 +22,8 @@ cdef enum Counter:
     MALFORMED
     READS_PAUSED
     BATCHES_REFUSED
+    CONNECTIONS_REFUSED
+    CONNECTIONS_EXPIRED
     COUNTERS
 
 cdef struct Counters:

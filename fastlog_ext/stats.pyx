@@ -6,7 +6,7 @@ NAMES = (
     "connections_opened", "connections_closed", "produce_requests", "fetch_requests",
     "other_requests", "bytes_in", "bytes_out", "fetches_parked", "produces_parked", "wakeups",
     "turns", "sendfiles", "preads", "sends", "receives", "malformed", "reads_paused",
-    "batches_refused")
+    "batches_refused", "connections_refused", "connections_expired")
 assert len(NAMES) == COUNTERS
 
 

@@ -108,6 +108,7 @@ cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void *buf, size_t count, off_t offset) noexcept
     ssize_t pwrite(int fd, const void *buf, size_t count, off_t offset) noexcept
     int close(int fd) noexcept
+    int dup(int fd) noexcept
     int ftruncate(int fd, off_t length) noexcept
     int fsync(int fd) noexcept
     int fdatasync(int fd) noexcept

@@ -1,7 +1,9 @@
 """docs/settings.md out of the table: `python -m fastlog.config > docs/settings.md`."""
 
+from fastlog.config.profiles import HARDENED
 from fastlog.config.setting import Setting, Status, text_of
-from fastlog.config.table import SECTIONS, TOPIC
+from fastlog.config.table import BROKER, SECTIONS, TOPIC
+from fastlog.config.tables import own
 
 _HEAD = """# Settings
 
@@ -29,12 +31,31 @@ defaults are. Nothing is compacted and nothing is forced to disk at intervals.
 """
 
 
+_PROFILE = """## The hardened profile
+
+`fastlog.profile=hardened` sets these for a broker that strangers can reach. Each can be set
+otherwise beside it: what is given explicitly, wherever, comes before the profile.
+
+| setting | by default | hardened |
+|---|---|---|"""
+
+
 def document() -> str:
     parts = [_HEAD]
     for title, rows in SECTIONS.items():
         parts.append(_section(title, rows))
+        if rows is own.ROWS:
+            parts.append(_hardened())
     parts.append(_section("Topics", TOPIC.values(), topic=True))
     return "\n".join(parts)
+
+
+def _hardened() -> str:
+    lines = [
+        f"| `{name}` | {_code(BROKER[name].default)} | {_code(value)} |"
+        for name, value in sorted(HARDENED.items())
+    ]
+    return "\n".join([_PROFILE, *lines]) + "\n"
 
 
 def _section(title: str, rows, topic: bool = False) -> str:

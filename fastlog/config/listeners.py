@@ -73,6 +73,22 @@ def _parse_one(entry: str) -> tuple[str, str, int] | str:
     return name.upper(), host, int(port)
 
 
+def parse_overrides(text: str) -> tuple[list[tuple[str, int]], list[str]]:
+    """host:count, comma separated -> pairs, and problems. An IPv6 address may be in brackets."""
+    found: list[tuple[str, int]] = []
+    problems: list[str] = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        host, colon, count = entry.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not count.isascii() or not count.isdigit():
+            problems.append(f"{entry} is not host:count")
+        elif any(other == host for other, _ in found):
+            problems.append(f"{host} is given twice")
+        else:
+            found.append((host, min(int(count), (1 << 31) - 1)))
+    return found, problems
+
+
 def is_any_address(host: str) -> bool:
     """Whether the host stands for every interface: empty, or 0.0.0.0 or :: in any spelling."""
     return not host.strip("0.:")

@@ -7,11 +7,15 @@ from fastlog.config.listeners import (
     Listener,
     check_together,
     parse_listeners,
+    parse_overrides,
     parse_protocol_map,
 )
+from fastlog.config.profiles import PROFILES
 from fastlog.config.setting import InvalidConfig, Kind, Status, text_of
 from fastlog.config.sources import Given, from_environment, from_file, from_pairs
 from fastlog.config.table import BROKER, unknown
+
+PROFILE = "fastlog.profile"
 
 
 class ConfigError(ValueError):
@@ -76,6 +80,11 @@ class Settings:
         return self["log.dirs"].strip() if self["log.dirs"] else self["log.dir"]
 
     @property
+    def connection_overrides(self) -> list[tuple[str, int]]:
+        """max.connections.per.ip.overrides: hosts and how many connections each may have."""
+        return parse_overrides(self["max.connections.per.ip.overrides"])[0]
+
+    @property
     def reactors(self) -> int:
         """fastlog.reactors, else num.network.threads, else one for each core we may use."""
         return (
@@ -98,7 +107,7 @@ def _assemble(sources: list[list[Given]], problems: list[str]) -> Settings:
     """Merges sources, the later over the earlier."""
     values: dict[str, _Value] = {}
     notices: list[str] = []
-    for source in sources:
+    for source in [_profile(sources), *sources]:
         seen: set[str] = set()
         for given in source:
             if given.name in seen:
@@ -108,6 +117,14 @@ def _assemble(sources: list[list[Given]], problems: list[str]) -> Settings:
     if problems:
         raise ConfigError(problems + _combination_problems(values))
     return Settings(values, notices)
+
+
+def _profile(sources: list[list[Given]]) -> list[Given]:
+    """What the chosen profile sets: before every source, so that any of them comes over it."""
+    names = [given.text for source in sources for given in source if given.name == PROFILE]
+    values = PROFILES.get(names[-1].strip(), {}) if names else {}
+    where = f"{PROFILE}={names[-1].strip()}" if names else ""
+    return [Given(name, text_of(value), where) for name, value in values.items()]
 
 
 def _take(given: Given, values, notices: list[str], problems: list[str]) -> None:
@@ -166,7 +183,13 @@ class _Combination:
         self.settings = settings
 
     def problems(self) -> list[str]:
-        return [*_endpoints(self.settings)[2], *self._folders(), *self._ids(), *self._threads()]
+        return [
+            *_endpoints(self.settings)[2],
+            *self._folders(),
+            *self._ids(),
+            *self._threads(),
+            *self._connections(),
+        ]
 
     def _clash(self, one: str, other: str, why: str) -> str:
         where = self.settings.where(one)
@@ -200,6 +223,21 @@ class _Combination:
                 "broker.id",
                 "reserved.broker.max.id",
                 "clash: an id above it could also be generated for another broker",
+            )
+
+    def _connections(self):
+        name = "max.connections.per.ip.overrides"
+        overrides, bad = parse_overrides(self.settings[name])
+        for problem in bad:
+            yield f"{self.settings.where(name)}: {name}: {problem}"
+        if self.settings["max.connections.per.ip"] == 0 and not overrides:
+            yield self._clash("max.connections.per.ip", name, "together allow no connection")
+        memory = self.settings["queued.max.request.bytes"]
+        if 0 <= memory < self.settings["socket.request.max.bytes"]:
+            yield self._clash(
+                "queued.max.request.bytes",
+                "socket.request.max.bytes",
+                "clash: the largest request does not fit into the memory for all",
             )
 
     def _threads(self):

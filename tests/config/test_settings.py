@@ -142,8 +142,6 @@ def test_kafkas_sample_file(tmp_path):
     assert settings.reactors == 3
     assert [notice.split(":")[2].split()[0] for notice in settings.notices] == [
         "num.io.threads",
-        "socket.send.buffer.bytes",
-        "socket.receive.buffer.bytes",
         "num.recovery.threads.per.data.dir",
     ]
 
@@ -177,6 +175,10 @@ def test_a_repeated_key_counts_as_in_java(tmp_path):
         (["broker.id=1001"], "clash"),
         (["broker.id.generation.enable=false"], "without an id"),
         (["fastlog.reactors=2", "num.network.threads=3"], "differ"),
+        (["max.connections.per.ip=0"], "allow no connection"),
+        (["max.connections.per.ip.overrides=a:1,b"], "b is not host:count"),
+        (["max.connections.per.ip.overrides=a:1,a:2"], "given twice"),
+        (["queued.max.request.bytes=1000"], "does not fit"),
         (["log.dir="], "a folder is needed"),
         (["listeners=SSL://:1"], "SSL is not supported in this version"),
         (["listeners=X://:1"], "listener X is missing in listener.security.protocol.map"),

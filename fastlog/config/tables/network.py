@@ -28,12 +28,12 @@ ROWS = (
         "Delay before a connection that failed to authenticate is closed.",
         check=Range(0),
     ),
-    planned(
+    works(
         "connections.max.idle.ms",
         Kind.LONG,
         600000,
-        "A connection idle for this long is closed. Idle connections are not closed yet.",
-        today=(-1,),
+        "A connection whose socket has been quiet for so long is closed, even while a fetch waits "
+        "on it. -1: never.",
     ),
     no_effect(
         "delete.records.purgatory.purge.interval.requests",
@@ -84,38 +84,37 @@ ROWS = (
         dynamic=True,
         kafka_default="PLAINTEXT://:9092",
     ),
-    planned(
+    works(
         "max.connection.creation.rate",
         Kind.INT,
         INT_MAX,
-        "New connections a second.",
+        "New connections a second. Ten seconds' worth may come at once; above that, accepting "
+        "waits.",
         check=Range(0),
         dynamic=True,
-        today=(INT_MAX,),
     ),
-    planned(
+    works(
         "max.connections",
         Kind.INT,
         INT_MAX,
-        "Connections in all.",
+        "Connections in all. At the limit, accepting waits until one closes.",
         check=Range(0),
         dynamic=True,
-        today=(INT_MAX,),
     ),
-    planned(
+    works(
         "max.connections.per.ip",
         Kind.INT,
         INT_MAX,
-        "Connections from one address.",
+        "Connections from one address; above it, a new one is closed at once.",
         check=Range(0),
         dynamic=True,
-        today=(INT_MAX,),
     ),
-    planned(
+    works(
         "max.connections.per.ip.overrides",
         Kind.STRING,
         "",
-        "Exceptions to max.connections.per.ip, as host:count.",
+        "Exceptions to max.connections.per.ip: host:count, comma separated. A name stands for its "
+        "first address.",
         dynamic=True,
     ),
     planned(
@@ -183,12 +182,13 @@ ROWS = (
         1000,
         "Housekeeping of a waiting list of the JVM broker.",
     ),
-    planned(
+    works(
         "queued.max.request.bytes",
         Kind.LONG,
         -1,
-        "Bytes of requests waiting before the network threads pause.",
-        today=(-1,),
+        "Bytes of requests in memory; past it, sockets are not read from until some are answered. "
+        "-1: 512 MiB, or what socket.request.max.bytes needs.",
+        check=Range(-1),
     ),
     no_effect(
         "queued.max.requests",
@@ -217,18 +217,22 @@ ROWS = (
         10000,
         "First wait for a connection of the broker's own to be established.",
     ),
-    planned(
+    works(
         "socket.listen.backlog.size",
         Kind.INT,
-        50,
+        1024,
         "Connections the kernel queues before they are accepted.",
         check=Range(1),
+        kafka_default=50,
     ),
-    no_effect(
+    works(
         "socket.receive.buffer.bytes",
         Kind.INT,
-        102400,
-        "Receive buffer of a client socket; the kernel sizes it as it goes.",
+        -1,
+        "Receive buffer of a client's socket; -1 lets the kernel size it as it goes, which is the "
+        "fastest.",
+        check=Range(-1),
+        kafka_default=102400,
     ),
     works(
         "socket.request.max.bytes",
@@ -237,11 +241,14 @@ ROWS = (
         "Largest request accepted; a longer one closes the connection.",
         check=Range(1),
     ),
-    no_effect(
+    works(
         "socket.send.buffer.bytes",
         Kind.INT,
-        102400,
-        "Send buffer of a client socket; the kernel sizes it as it goes.",
+        -1,
+        "Send buffer of a client's socket; -1 lets the kernel size it as it goes, which is the "
+        "fastest.",
+        check=Range(-1),
+        kafka_default=102400,
     ),
     planned(
         "telemetry.max.bytes",

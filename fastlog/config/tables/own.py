@@ -5,10 +5,24 @@ from fastlog.config.tables.rows import works
 
 ROWS = (
     works(
+        "fastlog.control.request.max.bytes",
+        Kind.INT,
+        16777216,
+        "Largest request that is neither Produce nor Fetch; a longer one closes the connection.",
+        check=Range(1024),
+    ),
+    works(
         "fastlog.drain.timeout.ms",
         Kind.INT,
         30000,
         "How long a stop waits for requests and responses under way before it goes on.",
+        check=Range(0),
+    ),
+    works(
+        "fastlog.first.request.timeout.ms",
+        Kind.INT,
+        60000,
+        "A connection that has not sent a whole request by then is closed. 0: never.",
         check=Range(0),
     ),
     works(
@@ -33,12 +47,27 @@ ROWS = (
         check=Range(0, INT_MAX),
     ),
     works(
+        "fastlog.profile",
+        Kind.STRING,
+        "default",
+        "hardened: the stricter limits of the table below. What is set explicitly comes first.",
+        check=OneOf(("default", "hardened")),
+    ),
+    works(
         "fastlog.reactors",
         Kind.INT,
         0,
         "Reactor threads; 0 takes num.network.threads, or one a core when that is not given "
         "either.",
         check=Range(0, 1024),
+    ),
+    works(
+        "fastlog.receive.timeout.ms",
+        Kind.INT,
+        60000,
+        "A request that has begun and does not come to its end, or 64 KiB further, within this "
+        "time closes its connection. 0: never.",
+        check=Range(0),
     ),
     works(
         "fastlog.validate.records",
