@@ -1,6 +1,7 @@
 # Input buffers: counted, recycled through a cache of each reactor, within one bound for the whole
 # process.
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from fastlog_ext.stats cimport Counters
 
 cdef enum:
     # what a connection reads into when it does not know the frame's size yet
@@ -26,9 +27,11 @@ cdef struct BufferCache:
     int64_t cached              # bytes that lie on the lists
     int64_t cache_limit
     MemoryBudget *budget
+    Counters *counters
     int32_t short_of_memory     # 1: a connection of this reactor waits for the budget
 
-cdef void buffers_init(BufferCache *cache, MemoryBudget *budget) noexcept nogil
+cdef void buffers_init(BufferCache *cache, MemoryBudget *budget,
+                       Counters *counters) noexcept nogil
 cdef void buffers_destroy(BufferCache *cache) noexcept nogil
 # One reference. NULL: out of memory or budget. A frame that has begun (`growing`) may use all of
 # the budget, the start of one half of it, so that small beginnings can never keep every frame from

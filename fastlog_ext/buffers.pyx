@@ -2,15 +2,18 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
+from fastlog_ext.stats cimport ALLOCATIONS, count
 from fastlog_ext.system cimport add64
 
 cdef enum:
     CACHE_LIMIT = 16777216      # idle bytes that a reactor keeps for the next frames
 
 
-cdef void buffers_init(BufferCache *cache, MemoryBudget *budget) noexcept nogil:
+cdef void buffers_init(BufferCache *cache, MemoryBudget *budget,
+                       Counters *counters) noexcept nogil:
     memset(cache, 0, sizeof(BufferCache))
     cache.budget = budget
+    cache.counters = counters
     cache.cache_limit = CACHE_LIMIT
 
 
@@ -38,6 +41,7 @@ cdef Buffer *new_buffer(BufferCache *cache, int size_class, int64_t capacity) no
     if buffer.data == NULL:
         free(buffer)
         return NULL
+    count(cache.counters, ALLOCATIONS, 1)
     buffer.cache = cache
     buffer.capacity = capacity
     buffer.size_class = size_class

@@ -3,21 +3,23 @@
 Frames are parsed where they were received. A buffer serves several frames; requests that need their
 bytes longer hold a reference. The last frame's size is the guess for the next: a read is cut at a
 multiple of it, so that in a steady stream no frame is split between two buffers and nothing is ever
-copied.
+copied. How much a read may take follows what comes: twice as much after one that came back full, half
+as much after one that hardly used it.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
-from fastlog_ext.buffers cimport BUFFER_SMALL, Buffer, buffer_release, buffer_retain, buffer_take
+from fastlog_ext.buffers cimport (
+    BUFFER_SMALL, Buffer, MemoryBudget, buffer_release, buffer_retain, buffer_take)
 from fastlog_ext.connection_life cimport connection_close, connection_refuse
 from fastlog_ext.endian cimport get16, get32
 from fastlog_ext.fetch cimport fetch_start
 from fastlog_ext.handoff cimport handoff_start
 from fastlog_ext.plane cimport (
     API_FETCH, API_PRODUCE, FETCH_FIRST, FETCH_LAST, PRODUCE_FIRST, PRODUCE_LAST, Connection)
-from fastlog_ext.produce cimport produce_start
+from fastlog_ext.produce cimport produce_flush, produce_start
 from fastlog_ext.responses cimport mark_dirty, responses_send
-from fastlog_ext.stats cimport BYTES_IN, READS_PAUSED, RECEIVES, count
-from fastlog_ext.system cimport EAGAIN
+from fastlog_ext.stats cimport BYTES_IN, BYTES_MOVED, READS_PAUSED, RECEIVES, count
+from fastlog_ext.system cimport EAGAIN, load64_relaxed
 
 cdef enum:
     # responses of one connection that wait to leave; past it, no more is parsed
@@ -27,6 +29,8 @@ cdef enum:
     BELIEVED_AT_ONCE = 1179648  # room that a frame gets because of its length alone
     HEAD_LEAST = 10             # api_key, version, correlation_id, client_id's length
     GUESS_LEAST = 4096          # frames below this are not worth cutting reads for
+    GUESS_MOST = 4194304        # nor is a buffer above this worth having for a guess
+    READ_MOST = 524288          # bytes of one read of frames that are shorter
 
 # What stopped the parser.
 cdef enum:
@@ -50,6 +54,10 @@ cdef const char *start_frame(Connection *connection, Buffer *buffer, uint8_t *fr
     if api_key == API_FETCH:
         if version < FETCH_FIRST or version > FETCH_LAST:
             return "Fetch in a version that is not served"
+        if connection.pending:
+            produce_flush(connection.reactor)       # it sees what was produced before it
+            if connection.closed:
+                return NULL
         return fetch_start(connection, frame, size)
     if handoff_start(connection, frame, size):
         return "out of memory for a request"
@@ -111,33 +119,42 @@ cdef int parse_input(Connection *connection) noexcept nogil:
     return result
 
 
-cdef int64_t wanted(Connection *connection) noexcept nogil:
-    """The size of what is being received: the frame's own once its length is known, else a guess.
-    A long frame has room for what has come and as much again: a length is only a claim."""
+cdef int64_t frame_size(Connection *connection) noexcept nogil:
+    """Of what is being received, with its length prefix: a guess until its first bytes are here. A
+    long frame has room for what has come and as much again: a length is only a claim."""
     cdef int64_t left = connection.filled - connection.parsed
     cdef int64_t believed
     if left >= 4:
         believed = max(<int64_t>BELIEVED_AT_ONCE, 2 * left, connection.frame_hint)
         return min(<int64_t>get32(connection.input.data + connection.parsed) + 4, believed)
-    if connection.frame_hint > BUFFER_SMALL and left == 0:
+    if left < connection.frame_hint <= GUESS_MOST:
         return connection.frame_hint
     return left + 1
 
 
-cdef int make_room(Connection *connection, int64_t size) noexcept nogil:
-    """A buffer that holds `size` bytes from the first that is not parsed yet. 0: no memory now."""
+cdef int64_t buffer_size(Connection *connection, int64_t frame) noexcept nogil:
+    """As much as one read may take, while there is plenty of memory."""
+    cdef MemoryBudget *budget = &connection.reactor.plane.budget
+    if load64_relaxed(&budget.used) > budget.limit // 4:
+        return frame
+    return max(frame, <int64_t>connection.read_size)
+
+
+cdef int make_room(Connection *connection, int64_t frame) noexcept nogil:
+    """A buffer that holds the frame that is being received. 0: no memory now."""
     cdef Buffer *old = connection.input
     cdef Buffer *buffer
     cdef int64_t left = connection.filled - connection.parsed
-    if old != NULL and connection.parsed + size <= old.capacity:
+    if old != NULL and connection.parsed + frame <= old.capacity:
         return 1
-    buffer = buffer_take(&connection.reactor.buffers, size, old != NULL)
+    buffer = buffer_take(&connection.reactor.buffers, buffer_size(connection, frame), old != NULL)
     if buffer == NULL:
         connection.starved = 1
         count(&connection.reactor.counters, READS_PAUSED, 1)
         return 0
     if old != NULL:
         memcpy(buffer.data, old.data + connection.parsed, left)
+        count(&connection.reactor.counters, BYTES_MOVED, left)
         buffer_release(old)
     connection.input = buffer
     connection.parsed = 0
@@ -145,26 +162,34 @@ cdef int make_room(Connection *connection, int64_t size) noexcept nogil:
     return 1
 
 
-cdef int64_t read_limit(Connection *connection, int64_t size) noexcept nogil:
-    """How much to read: not beyond a long frame, and short ones in whole numbers."""
+cdef int64_t read_limit(Connection *connection, int64_t frame) noexcept nogil:
+    """How much to read: to the end of the frame, and of as many more like the last as fit."""
     cdef int64_t room = connection.input.capacity - connection.filled
-    cdef int64_t left = connection.filled - connection.parsed
+    cdef int64_t rest = frame - (connection.filled - connection.parsed)
     cdef int64_t guess = connection.frame_hint
-    if size > BUFFER_SMALL:
-        return size - left
-    if left == 0 and guess >= GUESS_LEAST and guess <= room:
-        return (room // guess) * guess
-    return room
+    if frame > BUFFER_SMALL and frame >= connection.read_size:
+        return rest
+    if guess < GUESS_LEAST or rest > room:
+        return room
+    return rest + (min(room, <int64_t>connection.read_size) - rest) // guess * guess
+
+
+cdef void adapt(Connection *connection, int64_t limit, int64_t got) noexcept nogil:
+    """What the next read may take."""
+    if got == limit and connection.read_size < READ_MOST and 2 * limit >= connection.read_size:
+        connection.read_size *= 2
+    elif got < connection.read_size // 4 and connection.read_size > BUFFER_SMALL:
+        connection.read_size //= 2
 
 
 cdef int64_t receive(Connection *connection) noexcept nogil:
     """How many bytes came; 0: none now, or the connection has been closed."""
-    cdef int64_t size = wanted(connection)
+    cdef int64_t frame = frame_size(connection)
     cdef int64_t limit, got
     cdef int error = 0
-    if not make_room(connection, size):
+    if not make_room(connection, frame):
         return 0
-    limit = read_limit(connection, size)
+    limit = read_limit(connection, frame)
     got = connection.transport.recv(
         connection.state, connection.input.data + connection.filled, limit, &error)
     count(&connection.reactor.counters, RECEIVES, 1)
@@ -174,6 +199,7 @@ cdef int64_t receive(Connection *connection) noexcept nogil:
         # Edge-triggered: a short read has emptied the socket, and what comes next is another event.
         connection.readable = got == limit or connection.hangup
         count(&connection.reactor.counters, BYTES_IN, got)
+        adapt(connection, limit, got)
         return got
     if got < 0 and (error == EAGAIN):
         connection.readable = 0

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from fastlog_ext.admission cimport admission_leave
-from fastlog_ext.buffers cimport buffer_release
+from fastlog_ext.buffers cimport BUFFER_SMALL, buffer_release
 from fastlog_ext.events cimport EVENT_TEXT, events_put
 from fastlog_ext.partition_log cimport partition_log_release
 from fastlog_ext.plane cimport Connection, Reactor
@@ -31,6 +31,7 @@ cdef Connection *connection_new(Reactor *reactor, const Transport *transport, vo
     connection.listener = listener
     connection.id = add64(&last_id, 1)
     connection.pins = 1
+    connection.read_size = BUFFER_SMALL
     connection.readable = 1
     connection.writable = 1
     connection.slow_begin = -1

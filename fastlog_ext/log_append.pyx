@@ -2,20 +2,23 @@
 
 The role of writer is the flag `busy`. Requests are pushed on a stack that any thread may push to;
 the writer takes the whole stack, turns it round and works in the order of arrival. Nothing of a run
-becomes visible, neither to readers nor to the producers' state, before its write succeeded.
+becomes visible, neither to readers nor to the producers' state, before its write succeeded. So a
+batch whose answer depends on what is still in the run, other than to follow it, ends the run.
 """
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport (
-    ATTRIBUTE_LOG_APPEND_TIME, batch_stamp, batch_stamp_append_time)
+    ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, batch_stamp, batch_stamp_append_time)
 from fastlog_ext.files cimport FALLOC_FL_KEEP_SIZE, fallocate, truncate_to, write_vectors_at
 from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_latest
 from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
-from fastlog_ext.log_roll cimport log_needs_roll, log_roll
+from fastlog_ext.log_roll cimport log_needs_roll, log_roll, log_roll_undecided
 from fastlog_ext.log_state cimport (
     ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_RECORD_LIST_TOO_LARGE, ERROR_STORAGE,
     LOG_CLOSED, LOG_ONLINE, ORIGIN_CLIENT, ORIGIN_REPLICA, AppendRequest, PartitionLog, log_active,
     log_fail, partition_log_check_epoch)
-from fastlog_ext.producer_state cimport ProducerCheck, producer_check, producer_update
+from fastlog_ext.producer_state cimport (
+    ProducerCheck, ProducerEntry, producer_check, producer_preview, producer_preview_add,
+    producer_preview_check, producer_update)
 from fastlog_ext.segment cimport Segment, segment_note_batch
 from fastlog_ext.system cimport (
     add64_relaxed, cas32, cas_ptr, exchange_ptr, fence_seq, iovec, load32, load32_seq, load_ptr,
@@ -23,7 +26,8 @@ from fastlog_ext.system cimport (
     store64, wall_clock_ms)
 
 cdef enum:
-    RUN_LIMIT = 64                          # batches in one write
+    RUN_LIMIT = 256                         # batches in one write
+    NOBODY = -1
     PREALLOCATE_STEP = 16 * 1024 * 1024
 
 # Batches that go to the active segment in one write.
@@ -34,17 +38,28 @@ cdef struct Run:
     int64_t now_ms
     AppendRequest *requests[RUN_LIMIT]
     iovec vectors[RUN_LIMIT]
+    int64_t producers[RUN_LIMIT]            # their ids
+    int64_t previewed                       # whose entry `preview` is, or NOBODY's
+    ProducerEntry preview                   # as it will be once the run is applied
 
 
 # --- the role of writer ---
 
 cdef void partition_log_append(PartitionLog *log, AppendRequest *request) noexcept nogil:
+    partition_log_queue(log, request)
+    partition_log_drain(log)
+
+
+cdef void partition_log_queue(PartitionLog *log, AppendRequest *request) noexcept nogil:
     cdef void *head
     while True:
         head = load_ptr(<void **>&log.inbox)
         request.next = <AppendRequest *>head
         if cas_ptr(<void **>&log.inbox, head, request):
             break
+
+
+cdef void partition_log_drain(PartitionLog *log) noexcept nogil:
     # Whoever has the role looks at the inbox again after giving it back, so a failed claim loses
     # nothing.
     if cas32(&log.busy, 0, 1):
@@ -114,15 +129,20 @@ cdef void drain(PartitionLog *log) noexcept nogil:
     request = take_inbox(log)
     if request == NULL:
         return
-    run.count = 0
-    run.bytes = 0
-    run.end_offset = log.end_offset
+    start_run(log, &run)
     run.now_ms = wall_clock_ms()
     while request != NULL:
         following = request.next            # `done` may free the request
         add_request(log, &run, request)
         request = following
     commit(log, &run)
+
+
+cdef inline void start_run(PartitionLog *log, Run *run) noexcept nogil:
+    run.count = 0
+    run.bytes = 0
+    run.end_offset = log.end_offset
+    run.previewed = NOBODY
 
 
 # --- one request ---
@@ -154,9 +174,33 @@ cdef int16_t refusal(PartitionLog *log, AppendRequest *request, const Run *run) 
 cdef int producer_in_run(const Run *run, int64_t producer_id) noexcept nogil:
     cdef int number
     for number in range(run.count):
-        if run.requests[number].info.producer_id == producer_id:
+        if run.producers[number] == producer_id:
             return 1
     return 0
+
+
+cdef int preview(PartitionLog *log, Run *run, int64_t producer_id) noexcept nogil:
+    """1: run.preview is this producer's. 0: what a marker does is known only once it is applied."""
+    cdef int number
+    if run.previewed == producer_id:
+        return 1
+    run.previewed = NOBODY
+    producer_preview(&log.producers, producer_id, &run.preview)
+    for number in range(run.count):
+        if run.producers[number] == producer_id:
+            if run.requests[number].info.attributes & ATTRIBUTE_CONTROL:
+                return 0
+            producer_preview_add(&run.preview, &run.requests[number].info)
+    run.previewed = producer_id
+    return 1
+
+
+cdef int follows_in_run(PartitionLog *log, Run *run, AppendRequest *request) noexcept nogil:
+    cdef ProducerCheck check
+    if not preview(log, run, request.info.producer_id):
+        return 0
+    producer_preview_check(&run.preview, &request.info, &check)
+    return not check.error and not check.duplicate
 
 
 cdef int answered_by_producer_state(PartitionLog *log, AppendRequest *request) noexcept nogil:
@@ -212,15 +256,19 @@ cdef int roll_for(PartitionLog *log, Run *run, AppendRequest *request) noexcept 
 
 cdef void add_request(PartitionLog *log, Run *run, AppendRequest *request) noexcept nogil:
     cdef int16_t error
-    # The checks of an idempotent batch need its predecessor applied.
-    if run.count == RUN_LIMIT or (request.info.producer_id >= 0
-                                  and producer_in_run(run, request.info.producer_id)):
+    cdef int follows = 0
+    if (request.origin == ORIGIN_CLIENT and request.info.producer_id >= 0
+            and producer_in_run(run, request.info.producer_id)):
+        follows = follows_in_run(log, run, request)
+        if not follows:
+            commit(log, run)
+    if run.count == RUN_LIMIT or (run.count and log_roll_undecided(log, run.count)):
         commit(log, run)
     error = refusal(log, request, run)
     if error:
         finish(log, request, error)
         return
-    if answered_by_producer_state(log, request):
+    if not follows and answered_by_producer_state(log, request):
         return
     if roll_for(log, run, request) != 0:
         finish(log, request, ERROR_STORAGE)
@@ -231,6 +279,11 @@ cdef void add_request(PartitionLog *log, Run *run, AppendRequest *request) noexc
     run.requests[run.count] = request
     run.vectors[run.count].iov_base = request.data
     run.vectors[run.count].iov_len = request.info.size
+    run.producers[run.count] = request.info.producer_id
+    if not follows:
+        run.previewed = NOBODY
+    elif run.previewed == request.info.producer_id:
+        producer_preview_add(&run.preview, &request.info)
     run.count += 1
     run.bytes += request.info.size
     run.end_offset = request.last_offset + 1
@@ -279,6 +332,7 @@ cdef void apply(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
     log.end_offset = run.end_offset
     add64_relaxed(&log.bytes_in, run.bytes)
     add64_relaxed(&log.batches_in, run.count)
+    add64_relaxed(&log.writes, 1)
     add64_relaxed(&log.records_in, records)
 
 
@@ -297,6 +351,4 @@ cdef void commit(PartitionLog *log, Run *run) noexcept nogil:
         log_wake(log)
     for number in range(run.count):
         finish(log, run.requests[number], error)
-    run.count = 0
-    run.bytes = 0
-    run.end_offset = log.end_offset
+    start_run(log, run)

@@ -16,11 +16,17 @@ cdef int64_t log_jitter(PartitionLog *log) noexcept nogil:
     return <int64_t>((noise >> 33) % <uint64_t>limit) if limit > 0 else 0
 
 
-cdef int indexes_full(PartitionLog *log, Segment *active) noexcept nogil:
+cdef int indexes_full(PartitionLog *log, Segment *active, int pending) noexcept nogil:
     cdef int64_t limit = log.settings.segment_index_bytes
     # The time index keeps one entry in reserve for the greatest timestamp at the roll.
-    return (index_count(&active.offsets) >= limit // OFFSET_ENTRY
-            or index_count(&active.times) >= limit // TIME_ENTRY - 1)
+    return (index_count(&active.offsets) + pending >= limit // OFFSET_ENTRY
+            or index_count(&active.times) + pending >= limit // TIME_ENTRY - 1)
+
+
+cdef int log_roll_undecided(PartitionLog *log, int pending) noexcept nogil:
+    cdef Segment *active = log_active(log)
+    # Its first batch sets the time from which a segment's age counts.
+    return active.size == 0 or indexes_full(log, active, pending)
 
 
 cdef int log_needs_roll(PartitionLog *log, int64_t pending_bytes, const BatchInfo *info,
@@ -35,7 +41,7 @@ cdef int log_needs_roll(PartitionLog *log, int64_t pending_bytes, const BatchInf
         return 0
     if size + info.size > log.settings.segment_bytes or size + info.size > INT32_MAX:
         return 1
-    if indexes_full(log, active):
+    if indexes_full(log, active, 0):
         return 1
     if active.rolling_timestamp >= 0 and info.max_timestamp >= 0:
         age = info.max_timestamp - active.rolling_timestamp

@@ -109,6 +109,7 @@ cdef struct PartitionLog:
     int64_t bytes_in
     int64_t batches_in
     int64_t records_in
+    int64_t writes                      # gathered writes that took these batches
 
     # --- private: what readers see ---
     int64_t sequence                    # of the seqlock: odd while the view changes
@@ -122,6 +123,7 @@ cdef struct PartitionLog:
     # --- private: the writer's. `busy` is a role; whoever turns it from 0 to 1 has it ---
     int32_t busy
     AppendRequest *inbox                # lock-free stack, newest first
+    int64_t queue_round                 # relaxed: of the append queue that listed it last
     pthread_mutex_t control_lock        # only to hand the role to a control operation that waits
     pthread_cond_t control_turn
     int32_t control_waiting

@@ -266,7 +266,7 @@ cdef class Log:
     def counters(self) -> dict:
         cdef PartitionLog *log = self.pointer()
         return {"bytes_in": load64(&log.bytes_in), "batches_in": load64(&log.batches_in),
-                "records_in": load64(&log.records_in)}
+                "records_in": load64(&log.records_in), "writes": load64(&log.writes)}
 
     # --- append and read ---
 

@@ -2,6 +2,7 @@
 # touched by its own thread only, except what says otherwise.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.admission cimport Admission
+from fastlog_ext.append_queue cimport AppendQueue
 from fastlog_ext.buffers cimport Buffer, BufferCache, MemoryBudget
 from fastlog_ext.events cimport EventQueue
 from fastlog_ext.mailbox cimport Mail, Mailbox
@@ -87,6 +88,7 @@ cdef struct Connection:
     int64_t slow_begin
     int64_t slow_mark
     int64_t slow_since_ms
+    int32_t read_size           # what one read may take: more while reads come back full
     Response *first
     Response *last
     int32_t queued
@@ -113,6 +115,9 @@ cdef struct Reactor:
     int32_t live                # connections not freed yet
     Response *free_responses
     int32_t free_response_count
+    AppendQueue appends         # of this turn
+    void *submitted             # Produce requests of these appends, oldest first
+    void *last_submitted
     void *free_produces
     void *free_fetches
     void *parked                # list of parked fetches

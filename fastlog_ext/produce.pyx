@@ -3,10 +3,16 @@
 A request's parts end on any thread, in any order. One atomic count, which starts one above the
 number of parts, decides who goes on: the reactor itself when it is the last, else whoever is, by
 mail to the reactor.
+
+What one turn parses is only queued: `produce_flush` writes it, gathered by log, and then drops the
+reactor's own count of each request. It runs at the end of the turn, or earlier when there is enough
+for a good write, or when a Fetch behind a Produce must see what that appended.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
+from fastlog_ext.append_queue cimport (
+    append_queue_add, append_queue_full, append_queue_write)
 from fastlog_ext.batch cimport (
     BATCH_TRANSACTIONAL, BatchPolicy, BatchVerdict, RefusedRecord, batch_check_content,
     batch_check_frame, batch_correct, batch_first, batch_refused_records)
@@ -14,14 +20,14 @@ from fastlog_ext.buffers cimport Buffer, buffer_release, buffer_retain
 from fastlog_ext.connection_life cimport connection_close
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.partition_log cimport (
-    LOG_ONLINE, LogView, ORIGIN_CLIENT, AppendRequest, PartitionLog, partition_log_append,
+    LOG_ONLINE, LogView, ORIGIN_CLIENT, AppendRequest, PartitionLog,
     partition_log_release, partition_log_retain, partition_log_view)
 from fastlog_ext.plane cimport Connection, Reactor, Response
 from fastlog_ext.produce_request cimport (
     ProducePartition, ProduceRequest, ProduceTopic, produce_encode, produce_parse)
 from fastlog_ext.responses cimport response_begin, response_clear, response_ready
 from fastlog_ext.stats cimport (
-    BATCHES_REFUSED, PRODUCES_PARKED, PRODUCE_REQUESTS, count)
+    ALLOCATIONS, BATCHES_REFUSED, PRODUCES_PARKED, PRODUCE_REQUESTS, count)
 from fastlog_ext.system cimport (
     add32, add64, load32, load32_relaxed, load64, load64_relaxed, store32, wall_clock_ms)
 from fastlog_ext.timers cimport Timer, timer_cancel, timer_set
@@ -50,11 +56,12 @@ cdef enum:
 cdef ProduceRequest *take_request(Reactor *reactor) noexcept nogil:
     cdef ProduceRequest *request = <ProduceRequest *>reactor.free_produces
     if request != NULL:
-        reactor.free_produces = request.next_free
+        reactor.free_produces = request.next
         return request
     request = <ProduceRequest *>malloc(sizeof(ProduceRequest))
     if request == NULL:
         return NULL
+    count(&reactor.counters, ALLOCATIONS, 1)
     memset(request, 0, sizeof(ProduceRequest))
     request.reactor = reactor
     request.mail.owner = request
@@ -81,7 +88,7 @@ cdef void give_back(ProduceRequest *request) noexcept nogil:
     if request.input != NULL:
         buffer_release(request.input)
         request.input = NULL
-    request.next_free = <ProduceRequest *>request.reactor.free_produces
+    request.next = <ProduceRequest *>request.reactor.free_produces
     request.reactor.free_produces = request
 
 
@@ -89,7 +96,7 @@ cdef void produce_destroy(Reactor *reactor) noexcept nogil:
     cdef ProduceRequest *request
     while reactor.free_produces != NULL:
         request = <ProduceRequest *>reactor.free_produces
-        reactor.free_produces = request.next_free
+        reactor.free_produces = request.next
         free(request.topics)
         free(request.names)
         free(request.partitions)
@@ -119,7 +126,12 @@ cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *
     request.input = buffer
     request.committing = 0
     request.refused_records = 0
-    submit_all(request)
+    if submit_all(request):
+        join_submitted(request)
+    else:
+        appended(request)
+    if append_queue_full(&connection.reactor.appends):
+        produce_flush(connection.reactor)
     return NULL
 
 
@@ -137,8 +149,9 @@ cdef int16_t refusal_of_all(const ProduceRequest *request) noexcept nogil:
     return 0
 
 
-cdef void submit_all(ProduceRequest *request) noexcept nogil:
-    """Looks up, validates and appends. All counts stand before the first append can end."""
+cdef int32_t submit_all(ProduceRequest *request) noexcept nogil:
+    """Looks up, validates and queues; returns how many appends. All counts stand before the first
+    append can end."""
     cdef ProduceTopic *topic
     cdef Topic *found
     cdef ProducePartition *partition
@@ -171,9 +184,32 @@ cdef void submit_all(ProduceRequest *request) noexcept nogil:
     for number in range(request.partition_count):
         partition = &request.partitions[number]
         if partition.error == 0:
-            partition_log_append(partition.log, &partition.append)
-    if add32(&request.pending, -1) == 0:
-        appended(request)
+            append_queue_add(&request.reactor.appends, partition.log, &partition.append)
+    return appends
+
+
+cdef void join_submitted(ProduceRequest *request) noexcept nogil:
+    cdef Reactor *reactor = request.reactor
+    request.next = NULL
+    if reactor.submitted == NULL:
+        reactor.submitted = request
+    else:
+        (<ProduceRequest *>reactor.last_submitted).next = request
+    reactor.last_submitted = request
+
+
+cdef void produce_flush(Reactor *reactor) noexcept nogil:
+    cdef ProduceRequest *request
+    cdef ProduceRequest *following = <ProduceRequest *>reactor.submitted
+    if following == NULL:
+        return
+    reactor.submitted = NULL
+    append_queue_write(&reactor.appends)
+    while following != NULL:
+        request = following
+        following = request.next            # whoever ends it gives it back
+        if add32(&request.pending, -1) == 0:
+            appended(request)
 
 
 cdef void prepare(ProduceRequest *request, ProducePartition *partition, Topic *topic,

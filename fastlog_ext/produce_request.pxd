@@ -30,7 +30,7 @@ cdef struct ProduceTopic:
     int32_t partition_count
 
 cdef struct ProduceRequest:
-    ProduceRequest *next_free
+    ProduceRequest *next        # free, or submitted
     Mail mail
     Timer timer
     Reactor *reactor

@@ -9,6 +9,7 @@ from fastlog_ext.cursor cimport (
 from fastlog_ext.endian cimport put16, put32, put64
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_reserve
+from fastlog_ext.stats cimport ALLOCATIONS, count
 from fastlog_ext.system cimport ENOMEM
 from fastlog_ext.wire cimport (
     Text, put_count, put_no_tags, put_text, read_count, read_head, read_length, read_text,
@@ -30,6 +31,7 @@ cdef ProduceTopic *new_topic(ProduceRequest *request) noexcept nogil:
         grown = realloc(request.topics, capacity * sizeof(ProduceTopic))
         if grown == NULL:
             return NULL
+        count(&request.reactor.counters, ALLOCATIONS, 1)
         request.topics = <ProduceTopic *>grown
         request.topic_capacity = capacity
     request.topic_count += 1
@@ -44,6 +46,7 @@ cdef ProducePartition *new_partition(ProduceRequest *request) noexcept nogil:
         grown = realloc(request.partitions, capacity * sizeof(ProducePartition))
         if grown == NULL:
             return NULL
+        count(&request.reactor.counters, ALLOCATIONS, 1)
         request.partitions = <ProducePartition *>grown
         request.partition_capacity = capacity
     request.partition_count += 1

@@ -17,6 +17,14 @@ cdef struct ProducerCheck:
 # For a client's append at the leader; call before offsets are assigned. No effect on the table.
 cdef void producer_check(ProducerTable *table, const BatchInfo *info,
                          ProducerCheck *check) noexcept nogil
+# The same in two steps, for a batch behind others that are accepted and not applied yet: a copy of
+# what is known of the producer (nothing: an entry that accepts anything), to which they are added.
+cdef void producer_preview(ProducerTable *table, int64_t producer_id,
+                           ProducerEntry *entry) noexcept nogil
+cdef void producer_preview_check(const ProducerEntry *entry, const BatchInfo *info,
+                                 ProducerCheck *check) noexcept nogil
+# Not for control batches.
+cdef void producer_preview_add(ProducerEntry *entry, const BatchInfo *info) noexcept nogil
 # After offsets are assigned (info.base_offset is the real one): remember. Also for replay and
 # followers, which do not check. Control batches (markers) end the producer's transaction; only for
 # these is `batch` read, and may otherwise be NULL. Returns 0 or ENOMEM.

@@ -53,11 +53,11 @@ cdef inline int32_t last_sequence_of(const BatchInfo *info) noexcept nogil:
     return sequence_plus(info.base_sequence, info.last_offset_delta)
 
 
-cdef inline ProducerBatch *batch_at(ProducerEntry *entry, int number) noexcept nogil:
-    return &entry.batches[(entry.first + number) % PRODUCER_BATCHES]
+cdef inline ProducerBatch *batch_at(const ProducerEntry *entry, int number) noexcept nogil:
+    return <ProducerBatch *>&entry.batches[(entry.first + number) % PRODUCER_BATCHES]
 
 
-cdef inline int32_t last_sequence(ProducerEntry *entry) noexcept nogil:
+cdef inline int32_t last_sequence(const ProducerEntry *entry) noexcept nogil:
     if entry.batch_count == 0:
         return NO_SEQUENCE
     return batch_at(entry, entry.batch_count - 1).last_sequence
@@ -65,7 +65,7 @@ cdef inline int32_t last_sequence(ProducerEntry *entry) noexcept nogil:
 
 # --- the check ---
 
-cdef int find_duplicate(ProducerEntry *entry, const BatchInfo *info,
+cdef int find_duplicate(const ProducerEntry *entry, const BatchInfo *info,
                         ProducerCheck *check) noexcept nogil:
     cdef ProducerBatch *batch
     cdef int32_t last = last_sequence_of(info)
@@ -84,7 +84,7 @@ cdef int find_duplicate(ProducerEntry *entry, const BatchInfo *info,
     return 0
 
 
-cdef int16_t sequence_error(ProducerEntry *entry, const BatchInfo *info) noexcept nogil:
+cdef int16_t sequence_error(const ProducerEntry *entry, const BatchInfo *info) noexcept nogil:
     cdef int32_t last
     if entry.epoch == NO_EPOCH:
         return 0
@@ -96,14 +96,35 @@ cdef int16_t sequence_error(ProducerEntry *entry, const BatchInfo *info) noexcep
     return ERROR_OUT_OF_ORDER_SEQUENCE
 
 
-cdef void producer_check(ProducerTable *table, const BatchInfo *info,
-                         ProducerCheck *check) noexcept nogil:
-    cdef ProducerEntry *entry = producer_find(table, info.producer_id)
+cdef inline void accept(ProducerCheck *check) noexcept nogil:
     check.error = 0
     check.duplicate = 0
     check.duplicate_base_offset = check.duplicate_last_offset = check.duplicate_timestamp = -1
+
+
+cdef void producer_check(ProducerTable *table, const BatchInfo *info,
+                         ProducerCheck *check) noexcept nogil:
+    cdef ProducerEntry *entry = producer_find(table, info.producer_id)
     if entry == NULL:
-        return                          # nothing known, or forgotten: any sequence begins anew
+        accept(check)                   # nothing known, or forgotten: any sequence begins anew
+    else:
+        producer_preview_check(entry, info, check)
+
+
+cdef void producer_preview(ProducerTable *table, int64_t producer_id,
+                           ProducerEntry *entry) noexcept nogil:
+    cdef ProducerEntry *known = producer_find(table, producer_id)
+    if known != NULL:
+        entry[0] = known[0]
+        return
+    memset(entry, 0, sizeof(ProducerEntry))
+    entry.epoch = NO_EPOCH
+    entry.transaction_offset = -1
+
+
+cdef void producer_preview_check(const ProducerEntry *entry, const BatchInfo *info,
+                                 ProducerCheck *check) noexcept nogil:
+    accept(check)
     if find_duplicate(entry, info, check):
         return
     if info.producer_epoch < entry.epoch:
@@ -135,6 +156,18 @@ cdef void add_batch(ProducerEntry *entry, int32_t sequence, int64_t last_offset,
     batch.offset_delta = delta
     batch.timestamp = timestamp
     entry.batch_count += 1
+
+
+cdef void note_batch(ProducerEntry *entry, const BatchInfo *info) noexcept nogil:
+    add_batch(entry, last_sequence_of(info), info.base_offset + info.last_offset_delta,
+              info.last_offset_delta, info.max_timestamp)
+
+
+cdef void producer_preview_add(ProducerEntry *entry, const BatchInfo *info) noexcept nogil:
+    set_epoch(entry, info.producer_epoch)
+    note_batch(entry, info)
+    if info.attributes & ATTRIBUTE_TRANSACTIONAL and entry.transaction_offset < 0:
+        entry.transaction_offset = info.base_offset
 
 
 cdef int read_marker(const uint8_t *batch, int64_t size, int16_t *kind,
@@ -185,8 +218,7 @@ cdef int producer_update(ProducerTable *table, const BatchInfo *info, const unsi
         entry.coordinator_epoch = coordinator_epoch
         producer_close_transaction(table, entry)
         return 0
-    add_batch(entry, last_sequence_of(info), info.base_offset + info.last_offset_delta,
-              info.last_offset_delta, info.max_timestamp)
+    note_batch(entry, info)
     if info.attributes & ATTRIBUTE_TRANSACTIONAL and entry.transaction_offset < 0:
         producer_open_transaction(table, entry, info.base_offset)
     return 0

@@ -7,6 +7,7 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 from fastlog_ext.acceptor cimport acceptor_close, acceptor_open, acceptor_run
+from fastlog_ext.append_queue cimport append_queue_close, append_queue_open
 from fastlog_ext.buffers cimport buffers_destroy, buffers_init
 from fastlog_ext.connection cimport connection_pump
 from fastlog_ext.connection_life cimport connection_close, reap_connections
@@ -17,7 +18,7 @@ from fastlog_ext.mailbox cimport (
     Mail, mailbox_awake, mailbox_close, mailbox_drain, mailbox_open, mailbox_post,
     mailbox_prepare_sleep)
 from fastlog_ext.plane cimport LISTENERS_MAX, Connection, Handoff, Plane, Reactor
-from fastlog_ext.produce cimport produce_destroy
+from fastlog_ext.produce cimport produce_destroy, produce_flush
 from fastlog_ext.reclaim cimport (
     reclaim_collect, reclaim_offline, reclaim_online, reclaim_quiescent, reclaim_register,
     reclaim_unregister)
@@ -44,7 +45,8 @@ cdef int reactor_open(Reactor *reactor, Plane *plane, int32_t number) noexcept n
     reactor.number = number
     reactor.file_send_min = FILE_SEND_MIN
     reactor.mailbox.event_fd = -1
-    buffers_init(&reactor.buffers, &plane.budget)
+    buffers_init(&reactor.buffers, &plane.budget, &reactor.counters)
+    append_queue_open(&reactor.appends, &reactor.counters)
     reactor.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
     if reactor.epoll_fd < 0:
         return last_errno()
@@ -77,6 +79,7 @@ cdef void reactor_free(Reactor *reactor) noexcept nogil:
     fetches_destroy(reactor)
     responses_destroy(reactor)
     buffers_destroy(&reactor.buffers)
+    append_queue_close(&reactor.appends)
 
 
 cdef void reactor_stop(Reactor *reactor) noexcept nogil:
@@ -223,11 +226,13 @@ cdef void *reactor_main(void *argument) noexcept nogil:
         number = wait(reactor, events)
         for place in range(number):
             handle(reactor, &events[place])
+        produce_flush(reactor)              # before the mail: it wakes fetches of this reactor
         mailbox_drain(&reactor.mailbox)
         timers_fire(&reactor.timers, reactor.now_ms)
         if reactor.buffers.short_of_memory:
             retry_starved(reactor)
         pump_dirty(reactor)
+        produce_flush(reactor)
         count(&reactor.counters, TURNS, 1)
         if reactor.stopping and stopped(reactor):
             break

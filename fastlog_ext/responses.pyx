@@ -5,14 +5,14 @@ from libc.string cimport memset
 from fastlog_ext.partition_log cimport LogRead
 from fastlog_ext.plane cimport Connection, FilePiece, Reactor, Response
 from fastlog_ext.segment cimport segment_unpin
-from fastlog_ext.stats cimport BYTES_OUT, SENDFILES, SENDS, count
+from fastlog_ext.stats cimport ALLOCATIONS, BYTES_OUT, SENDFILES, SENDS, count
 from fastlog_ext.system cimport EAGAIN, ENOMEM, iovec
 
 cdef enum:
     FREE_RESPONSES = 1024       # slots that a reactor keeps
     KEPT_CAPACITY = 65536       # bytes that a free slot may keep
     FIRST_CAPACITY = 512
-    GATHER = 64                 # pieces in one send
+    GATHER = 256                # pieces in one send
     FILE_CHUNK = 1048576        # of one sendfile
     SEND_BUDGET = 4194304       # bytes that one connection sends before others have their turn
 
@@ -27,6 +27,7 @@ cdef Response *response_begin(Connection *connection) noexcept nogil:
         response = <Response *>malloc(sizeof(Response))
         if response == NULL:
             return NULL
+        count(&reactor.counters, ALLOCATIONS, 1)
         memset(response, 0, sizeof(Response))
     response.next = NULL
     response.connection = connection
@@ -55,6 +56,7 @@ cdef uint8_t *response_reserve(Response *response, int64_t size) noexcept nogil:
         grown = <uint8_t *>realloc(response.bytes, capacity)
         if grown == NULL:
             return NULL
+        count(&response.connection.reactor.counters, ALLOCATIONS, 1)
         response.bytes = grown
         response.capacity = capacity
     return response.bytes + response.size
@@ -69,6 +71,7 @@ cdef int response_add_file(Response *response, const LogRead *read) noexcept nog
         pieces = <FilePiece *>realloc(response.pieces, capacity * sizeof(FilePiece))
         if pieces == NULL:
             return ENOMEM
+        count(&response.connection.reactor.counters, ALLOCATIONS, 1)
         response.pieces = pieces
         response.piece_capacity = capacity
     piece = &response.pieces[response.piece_count]

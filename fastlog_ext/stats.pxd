@@ -24,6 +24,8 @@ cdef enum Counter:
     BATCHES_REFUSED
     CONNECTIONS_REFUSED
     CONNECTIONS_EXPIRED
+    ALLOCATIONS
+    BYTES_MOVED
     COUNTERS
 
 cdef struct Counters:

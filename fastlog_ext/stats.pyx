@@ -6,7 +6,8 @@ NAMES = (
     "connections_opened", "connections_closed", "produce_requests", "fetch_requests",
     "other_requests", "bytes_in", "bytes_out", "fetches_parked", "produces_parked", "wakeups",
     "turns", "sendfiles", "preads", "sends", "receives", "malformed", "reads_paused",
-    "batches_refused", "connections_refused", "connections_expired")
+    "batches_refused", "connections_refused", "connections_expired", "allocations",
+    "bytes_moved")
 assert len(NAMES) == COUNTERS
 
 
