@@ -1,5 +1,5 @@
-# The appends of a reactor's turn: queued on their logs while requests are parsed; then each log that
-# was touched is drained once, so that what many requests bring for a partition is one write.
+# The appends of a reactor's turn: queued on their logs while requests are parsed; then each log
+# that was touched is drained once, so that what many requests bring for a partition is one write.
 from libc.stdint cimport int32_t, int64_t
 from fastlog_ext.partition_log cimport AppendRequest, PartitionLog
 from fastlog_ext.stats cimport Counters

@@ -1,8 +1,8 @@
 """Which logs a reactor has queued appends on.
 
-A log carries the number of the last round in which it was listed, so that it is listed once a round
-without a search. Two reactors that touch the same log overwrite each other's mark: then it is listed
-twice, and the second drain finds nothing.
+A log carries the number of the last round in which it was listed, so that it is listed once a
+round without a search. Two reactors that touch the same log overwrite each other's mark: then it is
+listed twice, and the second drain finds nothing.
 """
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, realloc

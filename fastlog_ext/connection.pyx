@@ -3,8 +3,8 @@
 Frames are parsed where they were received. A buffer serves several frames; requests that need their
 bytes longer hold a reference. The last frame's size is the guess for the next: a read is cut at a
 multiple of it, so that in a steady stream no frame is split between two buffers and nothing is ever
-copied. How much a read may take follows what comes: twice as much after one that came back full, half
-as much after one that hardly used it.
+copied. How much a read may take follows what comes: twice as much after one that came back full,
+half as much after one that hardly used it.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy

@@ -1,31 +1,49 @@
-"""One batch of a caller that waits: validated as a leader or replica does, appended, awaited."""
-from libc.stdint cimport INT64_MAX, int16_t, int64_t, uint8_t
+"""Batches of a caller that waits: validated as a leader or replica does, then appended together."""
+from libc.stdint cimport INT32_MAX, INT64_MAX, int16_t, int32_t, int64_t, uint8_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
 from fastlog_ext.batch cimport (
     BatchPolicy, BatchVerdict, batch_correct, batch_crc_ok, batch_parse, batch_validate)
-from fastlog_ext.log_append cimport partition_log_append
+from fastlog_ext.log_append cimport partition_log_drain, partition_log_queue
+from fastlog_ext.log_state cimport ORIGIN_REPLICA, AppendRequest
 from fastlog_ext.system cimport (
     load32, load64, pthread_cond_destroy, pthread_cond_init, pthread_cond_signal,
-    pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
-    pthread_mutex_unlock, wall_clock_ms)
+    pthread_cond_t, pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init,
+    pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock, wall_clock_ms)
+
+cdef struct Waiting:
+    pthread_mutex_t lock
+    pthread_cond_t finished
+    int64_t left            # appends that are not done
 
 
 cdef void append_finished(AppendRequest *request) noexcept nogil:
-    cdef WaitingAppend *waiting = <WaitingAppend *>request.owner
+    cdef Waiting *waiting = <Waiting *>request.owner
     pthread_mutex_lock(&waiting.lock)
-    waiting.is_done = 1
-    pthread_cond_signal(&waiting.finished)      # under the lock: the waiter destroys it next
+    waiting.left -= 1
+    if waiting.left == 0:
+        pthread_cond_signal(&waiting.finished)      # under the lock: the waiter destroys it next
     pthread_mutex_unlock(&waiting.lock)
 
 
-cdef void append_and_wait(PartitionLog *log, WaitingAppend *waiting) noexcept nogil:
+cdef void append_and_wait(PartitionLog *log, AppendRequest *requests,
+                          int64_t count) noexcept nogil:
+    """All that carry no error yet."""
+    cdef Waiting waiting
+    cdef int64_t number
     pthread_mutex_init(&waiting.lock, NULL)
     pthread_cond_init(&waiting.finished, NULL)
-    waiting.is_done = 0
-    waiting.request.owner = waiting
-    waiting.request.done = append_finished
-    partition_log_append(log, &waiting.request)
+    waiting.left = 0
+    for number in range(count):
+        waiting.left += not requests[number].error
+    for number in range(count):
+        if not requests[number].error:
+            requests[number].owner = &waiting
+            requests[number].done = append_finished
+            partition_log_queue(log, &requests[number])
+    partition_log_drain(log)
     pthread_mutex_lock(&waiting.lock)
-    while not waiting.is_done:
+    while waiting.left:
         pthread_cond_wait(&waiting.finished, &waiting.lock)
     pthread_mutex_unlock(&waiting.lock)
     pthread_cond_destroy(&waiting.finished)
@@ -33,7 +51,7 @@ cdef void append_and_wait(PartitionLog *log, WaitingAppend *waiting) noexcept no
 
 
 cdef int16_t validate_as_leader(PartitionLog *log, uint8_t *data, int64_t size,
-                      AppendRequest *request) noexcept nogil:
+                                AppendRequest *request) noexcept nogil:
     cdef BatchPolicy policy
     cdef BatchVerdict verdict
     policy.max_message_bytes = load32(&log.max_message_bytes)
@@ -59,3 +77,51 @@ cdef int16_t validate_verbatim(const uint8_t *data, int64_t size,
             or not batch_crc_ok(data, &request.info)):
         return 2
     return 0
+
+
+cdef int take_copy(AppendRequest *request, object batch) except -1:
+    """Of its bytes, which are stamped in place."""
+    cdef const uint8_t[::1] source = batch
+    cdef int64_t size = source.shape[0]
+    if size == 0 or size > INT32_MAX:
+        request.error = 2
+        return 0
+    request.info.size = <int32_t>size
+    request.data = <uint8_t *>malloc(size)
+    if request.data == NULL:
+        raise MemoryError
+    memcpy(request.data, &source[0], size)
+    return 0
+
+
+cdef void validate(PartitionLog *log, AppendRequest *request) noexcept nogil:
+    if request.error:
+        return
+    if request.origin == ORIGIN_REPLICA:
+        request.error = validate_verbatim(request.data, request.info.size, request)
+    else:
+        request.error = validate_as_leader(log, request.data, request.info.size, request)
+
+
+cdef list append_all(PartitionLog *log, list batches, signed char origin, int32_t leader_epoch):
+    cdef int64_t count = len(batches)
+    cdef int64_t number
+    cdef AppendRequest *requests = <AppendRequest *>calloc(count + 1, sizeof(AppendRequest))
+    if requests == NULL:
+        raise MemoryError
+    try:
+        for number in range(count):
+            requests[number].origin = origin
+            requests[number].leader_epoch = leader_epoch
+            requests[number].base_offset = requests[number].append_time_ms = -1
+            take_copy(&requests[number], batches[number])
+        with nogil:
+            for number in range(count):
+                validate(log, &requests[number])
+            append_and_wait(log, requests, count)
+        return [(requests[number].error, requests[number].base_offset,
+                 requests[number].append_time_ms) for number in range(count)]
+    finally:
+        for number in range(count):
+            free(requests[number].data)
+        free(requests)

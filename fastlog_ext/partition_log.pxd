@@ -27,7 +27,7 @@ cdef class Log:
     cdef LogView view(self) except *
     cdef change_leader(self, int32_t is_leader, int32_t leader_epoch)
     cdef roll_when(self, int64_t due_ms)
-    cdef submit(self, object batch, signed char origin, int32_t leader_epoch)
+    cdef list submit(self, list batches, signed char origin, int32_t leader_epoch)
     cdef find_time(self, int64_t timestamp, int greatest)
 
 # A sequential reader that remembers its place.

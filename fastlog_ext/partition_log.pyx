@@ -3,17 +3,15 @@ import os
 import resource
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport INT64_MAX, int16_t, int32_t, int64_t, uint8_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
+from libc.string cimport memset
 from fastlog_ext.files cimport read_at
 from fastlog_ext.leader_epochs cimport leader_epochs_assign
 from fastlog_ext.log_append cimport log_acquire, log_release
 from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
 from fastlog_ext.log_state cimport (
     SegmentList, log_fail, log_live_count, log_segments, partition_log_new)
-from fastlog_ext.log_submit cimport (
-    WaitingAppend, append_and_wait, validate_as_leader, validate_verbatim)
+from fastlog_ext.log_submit cimport append_all
 from fastlog_ext.log_time cimport log_offset_for_timestamp, log_offset_of_max_timestamp
 from fastlog_ext.log_trim cimport (
     close_log, flush, raise_log_start, roll, truncate, truncate_fully)
@@ -274,43 +272,26 @@ cdef class Log:
         """Appends one batch as a leader takes it from a client, and waits until it is written.
         (error, base_offset, append_time_ms); the time is -1 unless the log stamps it, and of a
         repeated batch the greatest timestamp of the original."""
-        return self.submit(batch, ORIGIN_CLIENT, leader_epoch)
+        return self.submit([batch], ORIGIN_CLIENT, leader_epoch)[0]
 
     def append_verbatim(self, batch) -> tuple:
         """Appends one batch as a follower takes it from its leader: its offsets and epoch stay."""
-        return self.submit(batch, ORIGIN_REPLICA, -1)
+        return self.submit([batch], ORIGIN_REPLICA, -1)[0]
 
-    cdef submit(self, object batch, signed char origin, int32_t leader_epoch):
+    def append_together(self, batches, *, int32_t leader_epoch=-1) -> list:
+        """Appends several batches in one write where it can be: what `append` tells of each. Those
+        of other threads may come between them."""
+        return self.submit(list(batches), ORIGIN_CLIENT, leader_epoch)
+
+    cdef list submit(self, list batches, signed char origin, int32_t leader_epoch):
         cdef PartitionLog *log = self.pointer()
-        cdef const uint8_t[::1] source = batch
-        cdef int64_t size = source.shape[0]
-        cdef WaitingAppend waiting
-        cdef int16_t error
         cdef ReclaimSlot *slot
-        if size == 0:
-            return 2, -1, -1
-        cdef uint8_t *data = <uint8_t *>malloc(size)
-        if data == NULL:
-            raise MemoryError
-        memcpy(data, &source[0], size)      # it is stamped in place
-        memset(&waiting, 0, sizeof(waiting))
-        waiting.request.data = data
-        waiting.request.origin = origin
-        waiting.request.leader_epoch = leader_epoch
         with nogil:
-            if origin == ORIGIN_REPLICA:
-                error = validate_verbatim(data, size, &waiting.request)
-            else:
-                error = validate_as_leader(log, data, size, &waiting.request)
-            if not error:
-                slot = enter()
-                append_and_wait(log, &waiting)
-                leave(slot)
-                error = waiting.request.error
-            free(data)
-        if error:
-            return error, -1, -1
-        return 0, waiting.request.base_offset, waiting.request.append_time_ms
+            slot = enter()
+        try:
+            return append_all(log, batches, origin, leader_epoch)
+        finally:
+            leave(slot)
 
     def read(self, int64_t offset, int64_t max_bytes, *, int bound=READ_TO_HIGH_WATERMARK,
              bint whole_first=True) -> tuple:
