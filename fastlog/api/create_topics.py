@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 
 from fastlog.api.context import Context
+from fastlog.api.turns import in_turns
 from fastlog.api.waiting import finish_within
 from fastlog.config.setting import text_of
 from fastlog.config.table import TOPIC
@@ -36,7 +37,7 @@ async def handle(context: Context, header: RequestHeader, request: Message) -> M
     ]
     times = Counter(topic.name for topic in request.topics)
     wanted = []
-    for topic, result in zip(request.topics, response.topics, strict=True):
+    async for topic, result in in_turns(zip(request.topics, response.topics, strict=True)):
         problem = _problem_with(topic.name, times)
         if problem is None:
             _fail(result, ErrorCode.REQUEST_TIMED_OUT, None)  # until it is known better
@@ -45,7 +46,7 @@ async def handle(context: Context, header: RequestHeader, request: Message) -> M
             _fail(result, ErrorCode.INVALID_REQUEST, problem)
 
     async def create_all() -> None:
-        for topic, result in wanted:
+        async for topic, result in in_turns(wanted):
             await _create(context, header.api_version, request, topic, result)
 
     await finish_within(create_all(), 0 if request.validate_only else request.timeout_ms)

@@ -6,6 +6,7 @@ A `timeout_ms` of 0 or less answers REQUEST_TIMED_OUT although the topic was del
 from __future__ import annotations
 
 from fastlog.api.context import Context
+from fastlog.api.turns import in_turns
 from fastlog.api.waiting import finish_within
 from fastlog.protocol import ZERO_UUID, ErrorCode, KafkaError, RequestHeader
 from fastlog.protocol.messages import Message, response_class
@@ -31,11 +32,11 @@ async def handle(context: Context, header: RequestHeader, request: Message) -> M
             result.error_code = error
         return response
     wanted: dict[str, list[Message]] = {}
-    for result in response.responses:
+    async for result in in_turns(response.responses):
         _resolve(context, result, wanted)
 
     async def delete_all() -> None:
-        for name, results in wanted.items():
+        async for name, results in in_turns(wanted.items()):
             code = await _delete(context, name)
             for result in results:
                 result.error_code = code if request.timeout_ms > 0 or code else _TIMED_OUT

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastlog.api.context import Context
+from fastlog.api.turns import in_turns
 from fastlog.protocol import ErrorCode, RequestHeader
 from fastlog.protocol.messages import Message, response_class
 
@@ -32,7 +33,7 @@ async def handle(context: Context, header: RequestHeader, request: Message) -> M
         if response.error_code == ErrorCode.NONE:
             response.error_message = "NONE"  # as Kafka
         return response
-    for key in request.coordinator_keys:
+    async for key in in_turns(request.coordinator_keys):
         coordinator = response.Coordinator(key=key)
         _answer(context, header, request, coordinator)
         response.coordinators.append(coordinator)

@@ -14,6 +14,7 @@ from collections import Counter
 from typing import Any
 
 from fastlog.api.context import Context
+from fastlog.api.turns import in_turns
 from fastlog.protocol import ErrorCode, KafkaError, RequestHeader
 from fastlog.protocol.messages import Message, response_class
 
@@ -35,9 +36,9 @@ NOTHING: Found = (-1, -1, -1)
 async def handle(context: Context, header: RequestHeader, request: Message) -> Message:
     response = response_class(KEY)()
     times = Counter((t.name, p.partition_index) for t in request.topics for p in t.partitions)
-    for topic in request.topics:
+    async for topic in in_turns(request.topics):
         answers = []
-        for partition in topic.partitions:
+        async for partition in in_turns(topic.partitions):
             answer = response.ListOffsetsPartitionResponse(
                 partition_index=partition.partition_index
             )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from fastlog.api.authorization import CLUSTER_OPERATIONS, NOT_ASKED_FOR, TOPIC_OPERATIONS
 from fastlog.api.context import NO_LEADER, Context, PartitionState, TopicState
+from fastlog.api.turns import in_turns
 from fastlog.control.names import problem_with_name
 from fastlog.protocol import ZERO_UUID, ErrorCode, KafkaError, RequestHeader
 from fastlog.protocol.internal_topics import INTERNAL_TOPICS
@@ -20,6 +21,7 @@ MIN_VERSION = 0
 MAX_VERSION = 13
 
 _FIRST_VERSION_WITH_IDS = 12
+_CREATED_AT_ONCE = 1000  # by one request; for the others the client asks again
 
 
 async def handle(context: Context, header: RequestHeader, request: Message) -> Message:
@@ -72,18 +74,20 @@ async def _topics(context: Context, version: int, request: Message) -> list[Mess
     with_operations = version >= 8 and request.include_topic_authorized_operations
     if request.topics is None or (version == 0 and not request.topics):
         known = [context.topics.get(name) for name in context.topics.names()]
-        return [_known(topic, with_operations) for topic in known if topic is not None]
+        return [_known(topic, with_operations) async for topic in in_turns(known) if topic]
     ids = dict.fromkeys(t.topic_id for t in request.topics if t.topic_id != ZERO_UUID)
     if ids:
-        return [_by_id(context, topic_id, with_operations) for topic_id in ids]
+        return [_by_id(context, topic_id, with_operations) async for topic_id in in_turns(ids)]
     create = request.allow_auto_topic_creation and context.settings["auto.create.topics.enable"]
     found = []
-    for name in dict.fromkeys(topic.name for topic in request.topics):
+    created = 0
+    async for name in in_turns(dict.fromkeys(topic.name for topic in request.topics)):
         topic = context.topics.get(name)
         if topic is not None:
             found.append(_known(topic, with_operations))
         else:
-            error = await _missing(context, name, create)
+            error = await _missing(context, name, create, created < _CREATED_AT_ONCE)
+            created += error == ErrorCode.LEADER_NOT_AVAILABLE
             found.append(_topic(error, name, ZERO_UUID, with_operations))
     return found
 
@@ -95,12 +99,14 @@ def _by_id(context: Context, topic_id: bytes, with_operations: bool) -> Message:
     return _known(topic, with_operations)
 
 
-async def _missing(context: Context, name: str, create: bool) -> ErrorCode:
+async def _missing(context: Context, name: str, create: bool, now: bool) -> ErrorCode:
     """The error for a topic that is not there, after creating it if that is wanted."""
     if problem_with_name(name) is not None:
         return ErrorCode.INVALID_TOPIC_EXCEPTION
     if not create or name in INTERNAL_TOPICS:  # an internal topic is made by its coordinator
         return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if not now:
+        return ErrorCode.LEADER_NOT_AVAILABLE
     try:
         await context.create_topic(name, -1, -1, None, {}, validate_only=False)
     except KafkaError as error:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import importlib
 import logging
+from functools import partial
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from fastlog.api.context import Connection, Context
+from fastlog.noticed import Noticed
 from fastlog.protocol import DecodeError, RequestHeader, decode_header, encode_response, messages
 
-log = logging.getLogger("fastlog.api")
+noticed = Noticed(logging.getLogger("fastlog.api"))
 
 Handler = Callable[[Context, RequestHeader, messages.Message], Awaitable[messages.Message]]
 
 API_VERSIONS = 18
+# A frame above this is read, and its answer written, away from the event loop.
+LARGE = 65536
 
 
 class Served(NamedTuple):
@@ -76,18 +80,28 @@ async def dispatch(context: Context, connection: Connection) -> bytes | None:
                 return unsupported_api_versions(header)
             refuse(connection, f"API {header.api_key} has no version {header.api_version} here")
             return None
-        request_class = messages.request_class(header.api_key)
-        request = request_class.decode(header.api_version, connection.frame, at)
+        read = partial(
+            messages.request_class(header.api_key).decode,
+            header.api_version,
+            connection.frame,
+            at,
+            elements_max=context.settings["fastlog.request.elements.max"],
+        )
+        is_large = len(connection.frame) > LARGE
+        request = await context.run_blocking(read) if is_large else read()
     except DecodeError as error:
         refuse(connection, str(error))
         return None
     header.connection = connection
     response = await handler_of(header.api_key)(context, header, request)
-    return encode_response(header.api_key, header.api_version, header.correlation_id, response)
+    write = partial(
+        encode_response, header.api_key, header.api_version, header.correlation_id, response
+    )
+    return await context.run_blocking(write) if is_large else write()
 
 
 def refuse(connection: Connection, reason: str) -> None:
-    log.warning("closing the connection from %s:%s: %s", *connection.peer, reason)
+    noticed.tell("malformed", "{}:{}: {}".format(*connection.peer, reason))
 
 
 def unsupported_api_versions(header: RequestHeader) -> bytes:

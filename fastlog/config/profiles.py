@@ -7,6 +7,7 @@ HARDENED: dict[str, object] = {
     "fastlog.control.request.max.bytes": 1_048_576,
     "fastlog.first.request.timeout.ms": 10_000,
     "fastlog.receive.timeout.ms": 10_000,
+    "fastlog.request.elements.max": 16_384,
     "fastlog.validate.records": True,
     "max.connection.creation.rate": 200,
     "max.connections": 10_000,

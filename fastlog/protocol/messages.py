@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from fastlog.protocol import generate, schema
 from fastlog.protocol.definitions import MODULES
-from fastlog.protocol.primitives import DecodeError, EncodeError
+from fastlog.protocol.primitives import ELEMENTS_MAX, DecodeError, EncodeError, allowance
 
 Buffer = bytes | bytearray | memoryview
 
@@ -57,8 +57,13 @@ class Message(Struct):
     _writers: dict[int, Any]
 
     @classmethod
-    def decode(cls, version: int, buffer: Buffer, offset: int = 0) -> Self:
-        """The message at `offset`; bytes after it are left alone. Raises DecodeError."""
+    def decode(
+        cls, version: int, buffer: Buffer, offset: int = 0, *, elements_max: int = ELEMENTS_MAX
+    ) -> Self:
+        """The message at `offset`; bytes after it are left alone. Raises DecodeError.
+
+        `elements_max`: of all arrays together.
+        """
         view = memoryview(buffer)
         reader = cls._readers.get(version)
         if reader is None:
@@ -66,6 +71,7 @@ class Message(Struct):
                 raise DecodeError(f"{cls.__name__} has no version {version}")
             reader = generate.build_reader(cls.SCHEMA, cls._classes, version)
             cls._readers[version] = reader
+        allowance.left = elements_max
         try:
             message, _ = reader(view, offset, len(view))
         except (struct.error, IndexError) as error:

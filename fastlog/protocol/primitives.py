@@ -8,11 +8,23 @@ the compact ones KIP-482.
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 ZERO_UUID = bytes(16)
 TAGS_MAX = 64  # tagged fields in one struct; Kafka itself has at most five
+
+ELEMENTS_MAX = (1 << 31) - 1
+
+
+class _Allowance(threading.local):
+    """How many elements of arrays the message that is being read may still have."""
+
+    left = ELEMENTS_MAX
+
+
+allowance = _Allowance()
 
 _int16 = struct.Struct(">h")
 _int32 = struct.Struct(">i")
@@ -111,16 +123,20 @@ def read_compact_bytes_or_null(view: memoryview, at: int, end: int) -> tuple[byt
 
 def read_count(view: memoryview, at: int, end: int, least: int) -> tuple[int, int]:
     """The count of an array whose elements take at least `least` bytes each; -1 means null."""
-    count, at = _length(view, at, end, 4)
-    if count > (end - at) // least:
-        raise DecodeError(f"an array of {count} with {end - at} bytes left")
-    return count, at
+    return _bounded(*_length(view, at, end, 4), end, least)
 
 
 def read_compact_count(view: memoryview, at: int, end: int, least: int) -> tuple[int, int]:
-    count, at = _length(view, at, end, 0)
-    if count > (end - at) // least:
-        raise DecodeError(f"an array of {count} with {end - at} bytes left")
+    return _bounded(*_length(view, at, end, 0), end, least)
+
+
+def _bounded(count: int, at: int, end: int, least: int) -> tuple[int, int]:
+    if count > 0:
+        if count > (end - at) // least:
+            raise DecodeError(f"an array of {count} with {end - at} bytes left")
+        allowance.left -= count
+        if allowance.left < 0:
+            raise DecodeError("more elements in arrays than one message may have")
     return count, at
 
 

@@ -152,6 +152,21 @@ def test_the_first_controlled_shutdown_has_no_client_id():
     assert decode_request(frame)[0].client_id is None
 
 
+def test_elements_are_counted_over_all_arrays():
+    request = messages.request_class(2)(replica_id=-1)  # ListOffsets: topics with partitions
+    request.topics = [
+        request.ListOffsetsTopic(
+            name="t", partitions=[request.ListOffsetsPartition(partition_index=n) for n in range(9)]
+        )
+        for _ in range(10)
+    ]
+    data = request.encode(7)
+    assert type(request).decode(7, data, elements_max=100) == request
+    with pytest.raises(DecodeError, match="more elements"):
+        type(request).decode(7, data, elements_max=99)
+    assert type(request).decode(7, data) == request
+
+
 def test_response_frames():
     response = messages.response_class(METADATA)(cluster_id="c")
     for version in range(14):

@@ -7,7 +7,7 @@ ROWS = (
     works(
         "fastlog.control.request.max.bytes",
         Kind.INT,
-        16777216,
+        8388608,
         "Largest request that is neither Produce nor Fetch; a longer one closes the connection.",
         check=Range(1024),
     ),
@@ -68,6 +68,14 @@ ROWS = (
         "A request that has begun and does not come to its end, or 64 KiB further, within this "
         "time closes its connection. 0: never.",
         check=Range(0),
+    ),
+    works(
+        "fastlog.request.elements.max",
+        Kind.INT,
+        131072,
+        "Elements that all arrays of one request together may have, in a request that is neither "
+        "Produce nor Fetch; one with more closes the connection.",
+        check=Range(1000),
     ),
     works(
         "fastlog.validate.records",
