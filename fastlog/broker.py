@@ -127,6 +127,7 @@ class Broker:
             request_memory=limits.request_memory(self.settings),
             max_fetch_bytes=self.settings["fetch.max.bytes"],
             walk_records=self.settings["fastlog.validate.records"],
+            max_decoded_bytes=self.settings["fastlog.decompressed.max.bytes"],
         )
         try:
             limits.limit_connections(self.plane, self.settings)

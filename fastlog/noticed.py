@@ -11,9 +11,7 @@ TOLD_EACH_SECONDS = 5.0
 class Noticed:
     """Logs events; a kind of event at most once in TOLD_EACH_SECONDS."""
 
-    def __init__(
-        self, log: logging.Logger, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self.log = log
         self.clock = clock
         self.told_at: dict[str, float] = {}

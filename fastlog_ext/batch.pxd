@@ -11,11 +11,13 @@ cdef struct BatchPolicy:
     int64_t timestamp_before_max_ms
     int64_t timestamp_after_max_ms
     int64_t now_ms
+    int64_t decoded_max             # bytes that compressed records may expand to
 
 cdef struct BatchVerdict:
     int16_t error                   # Kafka's error code, 0 = accepted
     int32_t record_index            # the first offending record, or -1: the whole batch
     const char *message             # static text, or NULL
+    int64_t decoded                 # bytes that were decompressed for it
 
 cdef struct RefusedRecord:
     int32_t index

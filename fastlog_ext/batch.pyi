@@ -21,6 +21,7 @@ def validate(
     timestamp_before_max_ms: int = ...,
     timestamp_after_max_ms: int = ...,
     now_ms: int = 0,
+    decoded_max: int = ...,
     every_record: bool = False,
 ) -> tuple[int, Any, str | None]: ...
 def stamp(

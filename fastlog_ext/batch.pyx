@@ -108,6 +108,7 @@ cdef inline void accept(BatchVerdict *verdict) noexcept nogil:
     verdict.error = 0
     verdict.record_index = -1
     verdict.message = NULL
+    verdict.decoded = 0
 
 
 cdef inline void refuse(BatchVerdict *verdict, int16_t error, const char *message) noexcept nogil:
@@ -294,10 +295,12 @@ cdef void batch_check_content(const uint8_t *data, const BatchPolicy *policy, Ba
         return
     if not check_header(info, verdict) or not must_walk(policy, info):
         return
-    if walk_open(&walk, data, info) != 0:
+    if walk_open(&walk, data, info, policy.decoded_max) != 0:
         refuse(verdict, UNKNOWN_SERVER_ERROR, b"Out of memory")
         return
     check_records(&walk, policy, info, verdict)
+    if walk.compressed:
+        verdict.decoded = walk.decoder.produced
     walk_close(&walk)
 
 
@@ -314,7 +317,7 @@ cdef int32_t batch_refused_records(const uint8_t *data, const BatchInfo *info,
     cdef WalkedRecord record
     cdef int32_t i
     cdef int32_t count = 0
-    if walk_open(&walk, data, info) != 0:
+    if walk_open(&walk, data, info, policy.decoded_max) != 0:
         return 0
     for i in range(info.record_count):
         if count == limit or not walk_record(&walk, &record):
@@ -335,7 +338,7 @@ cdef int batch_find_timestamp(const uint8_t *data, const BatchInfo *info, int64_
     cdef WalkedRecord record
     cdef int32_t i
     cdef int found = 0
-    if walk_open(&walk, data, info) != 0:
+    if walk_open(&walk, data, info, BATCH_DECODED_MAX) != 0:
         return -1
     for i in range(info.record_count):
         if not walk_record(&walk, &record):
@@ -356,7 +359,7 @@ cdef int batch_find_max_timestamp(const uint8_t *data, const BatchInfo *info,
     cdef WalkedRecord record
     cdef int32_t i
     cdef int found = 0
-    if walk_open(&walk, data, info) != 0:
+    if walk_open(&walk, data, info, BATCH_DECODED_MAX) != 0:
         return -1
     for i in range(info.record_count):
         if not walk_record(&walk, &record):
@@ -410,7 +413,7 @@ def checksum_matches(data) -> bool:
 def validate(data, *, int32_t max_message_bytes=1048588, bint walk_records=False,
              bint refuse_null_keys=False, bint log_append_time=False, bint allow_zstd=True,
              int64_t timestamp_before_max_ms=INT64_MAX, int64_t timestamp_after_max_ms=INT64_MAX,
-             int64_t now_ms=0, bint every_record=False):
+             int64_t now_ms=0, int64_t decoded_max=BATCH_DECODED_MAX, bint every_record=False):
     """What a leader answers to a client's `data`: (error, record index or -1, message or None).
     every_record: a tuple of the indexes of all the records that cannot be taken instead."""
     cdef Py_buffer view
@@ -427,6 +430,7 @@ def validate(data, *, int32_t max_message_bytes=1048588, bint walk_records=False
     policy.timestamp_before_max_ms = timestamp_before_max_ms
     policy.timestamp_after_max_ms = timestamp_after_max_ms
     policy.now_ms = now_ms
+    policy.decoded_max = decoded_max
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     with nogil:
         batch_validate(<const uint8_t *>view.buf, view.len, &policy, &info, &verdict)

@@ -27,7 +27,7 @@ cdef enum:
     ATTRIBUTE_DELETE_HORIZON = 0x40
 
 cdef enum:
-    BATCH_DECODED_MAX = 1 << 30     # a batch whose records expand beyond this is refused
+    BATCH_DECODED_MAX = 1 << 28     # bytes that a batch's records may expand to, unless told
 
 cdef struct BatchInfo:
     int64_t base_offset

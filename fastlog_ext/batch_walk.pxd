@@ -3,8 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from fastlog_ext.batch_format cimport (
-    ATTRIBUTE_CODEC_MASK, ATTRIBUTE_LOG_APPEND_TIME, BATCH_DECODED_MAX, BATCH_HEADER_SIZE,
-    BatchInfo)
+    ATTRIBUTE_CODEC_MASK, ATTRIBUTE_LOG_APPEND_TIME, BATCH_HEADER_SIZE, BatchInfo)
 from fastlog_ext.codecs cimport (
     CODEC_NONE, Decoder, decoder_close, decoder_open, decoder_read)
 from fastlog_ext.varint cimport zigzag_decode
@@ -39,7 +38,8 @@ cdef struct Walk:
     Decoder decoder
     uint8_t *window
 
-cdef inline int walk_open(Walk *walk, const uint8_t *data, const BatchInfo *info) noexcept nogil:
+cdef inline int walk_open(Walk *walk, const uint8_t *data, const BatchInfo *info,
+                          int64_t decoded_max) noexcept nogil:
     cdef int codec = info.attributes & ATTRIBUTE_CODEC_MASK
     cdef int result
     walk.at = walk.start = data + BATCH_HEADER_SIZE
@@ -55,7 +55,7 @@ cdef inline int walk_open(Walk *walk, const uint8_t *data, const BatchInfo *info
     walk.window = <uint8_t *>malloc(WALK_WINDOW)
     if walk.window == NULL:
         return -2
-    result = decoder_open(&walk.decoder, codec, walk.at, walk.end - walk.at, BATCH_DECODED_MAX)
+    result = decoder_open(&walk.decoder, codec, walk.at, walk.end - walk.at, decoded_max)
     if result != 0:
         free(walk.window)
         return result

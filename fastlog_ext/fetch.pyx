@@ -83,6 +83,10 @@ cdef void give_back(FetchRequest *request) noexcept nogil:
         free(request.partitions)
         request.partitions = NULL
         request.partition_capacity = 0
+    if request.topic_capacity > KEPT_PARTITIONS:
+        free(request.topics)
+        request.topics = NULL
+        request.topic_capacity = 0
     if request.charged:
         add64(&request.reactor.plane.budget.used, -request.charged)
         request.charged = 0

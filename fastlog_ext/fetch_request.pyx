@@ -13,8 +13,8 @@ from fastlog_ext.segment cimport segment_unpin
 from fastlog_ext.stats cimport PREADS, count
 from fastlog_ext.system cimport EINTR, EIO, ENOMEM, last_errno, pread, ssize_t
 from fastlog_ext.wire cimport (
-    Text, put_count, put_no_tags, put_text, put_uvarint, read_count, read_head, read_text,
-    skip_tags)
+    TAGS_MOST, Text, put_count, put_no_tags, put_text, put_uvarint, read_count, read_head,
+    read_text, skip_tags)
 
 cdef enum:
     FLEXIBLE_FROM = 12
@@ -22,7 +22,8 @@ cdef enum:
     TAG_REPLICA_STATE = 1
     TAG_DIVERGING_EPOCH = 0
     PARTITION_LEAST = 16        # bytes that any version's partition takes at least
-    PARTITIONS_MOST = 262144    # of one request: each takes many times its bytes in memory
+    # of one request, and so many topics: each takes many times its bytes in memory
+    PARTITIONS_MOST = 262144
     UNKNOWN_TOPIC_OR_PARTITION = 3
     UNKNOWN_TOPIC_ID = 100
 
@@ -132,6 +133,8 @@ cdef void parse_tags(FetchRequest *request, Cursor *cursor) noexcept nogil:
     cdef uint32_t left = cursor_get_uvarint(cursor)
     cdef uint32_t tag, size
     cdef Cursor field
+    if left > TAGS_MOST:
+        cursor_fail(cursor)
     while left and not cursor.failed:
         tag = cursor_get_uvarint(cursor)
         size = cursor_get_uvarint(cursor)
@@ -181,6 +184,8 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
         request.session_id = cursor_get32(&cursor)
         request.session_epoch = cursor_get32(&cursor)
     left = read_count(&cursor, request.head.flexible, 4)
+    if left > PARTITIONS_MOST:
+        cursor_fail(&cursor)
     while left > 0 and not cursor.failed:
         if parse_topic(request, &cursor):
             return "out of memory for a Fetch request"

@@ -3,7 +3,8 @@ from libc.stdint cimport INT32_MAX, INT64_MAX, int16_t, int32_t, int64_t, uint8_
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from fastlog_ext.batch cimport (
-    BatchPolicy, BatchVerdict, batch_correct, batch_crc_ok, batch_parse, batch_validate)
+    BATCH_DECODED_MAX, BatchPolicy, BatchVerdict, batch_correct, batch_crc_ok, batch_parse,
+    batch_validate)
 from fastlog_ext.log_append cimport partition_log_drain, partition_log_queue
 from fastlog_ext.log_state cimport ORIGIN_REPLICA, AppendRequest
 from fastlog_ext.system cimport (
@@ -63,6 +64,7 @@ cdef int16_t validate_as_leader(PartitionLog *log, uint8_t *data, int64_t size,
                            or policy.timestamp_after_max_ms != INT64_MAX)
     policy.allow_zstd = 1
     policy.now_ms = wall_clock_ms()
+    policy.decoded_max = BATCH_DECODED_MAX
     batch_validate(data, size, &policy, &request.info, &verdict)
     if not verdict.error:
         batch_correct(data, &request.info)

@@ -166,3 +166,4 @@ cdef struct Plane:
     Handoff *handoff_first
     Handoff *handoff_last
     int32_t walk_records
+    int64_t max_decoded_bytes   # of one Produce, to look at its records

@@ -82,6 +82,10 @@ cdef void give_back(ProduceRequest *request) noexcept nogil:
         free(request.partitions)
         request.partitions = NULL
         request.partition_capacity = 0
+    if request.topic_capacity > KEPT_PARTITIONS:
+        free(request.topics)
+        request.topics = NULL
+        request.topic_capacity = 0
     if request.charged:
         add64(&request.reactor.plane.budget.used, -request.charged)
         request.charged = 0
@@ -126,6 +130,7 @@ cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *
     request.input = buffer
     request.committing = 0
     request.refused_records = 0
+    request.decoded = 0
     if submit_all(request):
         join_submitted(request)
     else:
@@ -273,7 +278,9 @@ cdef void validate(ProduceRequest *request, ProducePartition *partition,
     policy.walk_records = request.reactor.plane.walk_records != 0
     policy.allow_zstd = 1
     policy.now_ms = now_ms
+    policy.decoded_max = request.reactor.plane.max_decoded_bytes - request.decoded
     batch_check_content(partition.records, &policy, &partition.append.info, &verdict)
+    request.decoded += verdict.decoded
     if not verdict.error:
         batch_correct(partition.records, &partition.append.info)
         return

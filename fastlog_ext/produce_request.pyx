@@ -20,7 +20,8 @@ cdef enum:
     BY_ID_FROM = 13
     INVALID_OFFSET = -1
     PARTITION_LEAST = 6         # bytes that any version's partition takes at least
-    PARTITIONS_MOST = 262144    # of one request: each takes many times its bytes in memory
+    # of one request, and so many topics: each takes many times its bytes in memory
+    PARTITIONS_MOST = 262144
 
 
 cdef ProduceTopic *new_topic(ProduceRequest *request) noexcept nogil:
@@ -116,6 +117,8 @@ cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame,
     request.acks = cursor_get16(&cursor)
     request.timeout_ms = cursor_get32(&cursor)
     left = read_count(&cursor, request.head.flexible, 3)
+    if left > PARTITIONS_MOST:
+        cursor_fail(&cursor)
     while left > 0 and not cursor.failed:
         if parse_topic(request, &cursor):
             return "out of memory for a Produce request"

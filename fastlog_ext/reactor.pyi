@@ -34,6 +34,7 @@ class DataPlane:
         node_id: int = -1,
         request_memory: int = 536870912,
         walk_records: bool = False,
+        max_decoded_bytes: int = 268435456,
         file_send_min: int = -1,
     ) -> None: ...
     def limit_connections(

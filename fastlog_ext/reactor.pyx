@@ -137,6 +137,7 @@ cdef class DataPlane:
     connection; so does one above max_control_bytes that is for the control plane. max_fetch_bytes:
     bound of a Fetch response's records. request_memory: bytes of input buffers in use past which
     connections are not read from. walk_records: validate every record of every batch.
+    max_decoded_bytes: a Produce whose records expand to more, where they are looked at, is refused.
     `limit_connections` bounds who may connect and for how long.
     """
 
@@ -152,7 +153,7 @@ cdef class DataPlane:
     def __cinit__(self, Topics topics not None, *, int reactors, int max_request_bytes=104857600,
                   int max_control_bytes=104857600, int max_fetch_bytes=57671680, int node_id=-1,
                   long long request_memory=536870912, bint walk_records=False,
-                  long long file_send_min=-1):
+                  long long max_decoded_bytes=268435456, long long file_send_min=-1):
         cdef int number, error
         if reactors < 1 or reactors > 256:
             raise ValueError("reactors must be between 1 and 256")
@@ -170,6 +171,7 @@ cdef class DataPlane:
         self.plane.max_fetch_bytes = max_fetch_bytes
         self.plane.node_id = node_id
         self.plane.walk_records = walk_records
+        self.plane.max_decoded_bytes = max_decoded_bytes
         self.plane.request_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if self.plane.request_fd < 0:
             raise OSError(last_errno(), "eventfd")

@@ -7,6 +7,9 @@ from fastlog_ext.cursor cimport (
     cursor_take)
 from fastlog_ext.endian cimport put16, put32
 
+cdef enum:
+    TAGS_MOST = 64          # tagged fields in one struct; Kafka itself has at most five
+
 cdef struct RequestHead:
     int16_t api_key
     int16_t version

@@ -7,6 +7,8 @@ from fastlog_ext.cursor cimport (
 
 cdef void skip_tags(Cursor *cursor) noexcept nogil:
     cdef uint32_t left = cursor_get_uvarint(cursor)
+    if left > TAGS_MOST:
+        cursor_fail(cursor)
     while left and not cursor.failed:
         cursor_get_uvarint(cursor)
         cursor_skip(cursor, cursor_get_uvarint(cursor))

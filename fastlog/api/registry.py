@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import logging
-from functools import partial
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from fastlog.api.context import Connection, Context

@@ -5,6 +5,7 @@ HARDENED: dict[str, object] = {
     "auto.create.topics.enable": False,
     "connections.max.idle.ms": 120_000,
     "fastlog.control.request.max.bytes": 1_048_576,
+    "fastlog.decompressed.max.bytes": 16_777_216,
     "fastlog.first.request.timeout.ms": 10_000,
     "fastlog.receive.timeout.ms": 10_000,
     "fastlog.request.elements.max": 16_384,

@@ -12,6 +12,14 @@ ROWS = (
         check=Range(1024),
     ),
     works(
+        "fastlog.decompressed.max.bytes",
+        Kind.INT,
+        134217728,
+        "Bytes that the records of one Produce request may expand to, where they are looked at; "
+        "a batch beyond it is answered with MESSAGE_TOO_LARGE.",
+        check=Range(1024),
+    ),
+    works(
         "fastlog.drain.timeout.ms",
         Kind.INT,
         30000,
