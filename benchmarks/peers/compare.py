@@ -1,196 +1,209 @@
-"""The same load on fastlog, on Apache Kafka 3.9 and on the bare machine, interleaved in one run.
+"""The same loads on fastlog, Kafka 3.9, Kafka 4 and the bare machine, interleaved in one run.
 
-    ./dev bench peers [--repetitions 5] [--megabytes 500] [--output FILE]
+    ./dev bench peers                        all rows; the table, into .dev/peers.json the values
+    ./dev bench peers --rows produce,latency --brokers fastlog,3.9 --repetitions 1
+    ./dev bench peers --publish              and writes README.md and docs/
+    ./dev bench peers --from .dev/peers.json --publish          without measuring again
 
-`limits` is what the machine can do at all (receive, CRC, write; sendfile and receive); `kload`
-loads either broker with pre-encoded batches at almost no cost of its own. Broker CPU seconds per GB
-(user and system, from /proc) is the figure that repeats; MB/s only compares within one run.
-Medians of interleaved repetitions, with fresh topics and the guest's memory warmed before each.
+`limits` is what the machine can do at all (receive, CRC, write; sendfile and receive), `kload`
+loads a broker with encoded batches at almost no cost of its own, `rdload` goes through librdkafka.
+The brokers of the loads run through the whole comparison, after a first round that does not count,
+so that Java is warm; each load has fresh files, and the guest's memory is warmed before it. What
+looks at a start, at rest or at one reactor starts a broker of its own.
 """
 
 import argparse
 import contextlib
+import dataclasses
+import os
 import platform
 import re
-import statistics
-import subprocess
+import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from subprocess import SubprocessError
 
-from tests.peers.fastlog import FastlogBroker
-from tests.peers.kafka import KafkaBroker, running_zookeeper
-from tests.peers.wire import answers_metadata
+from benchmarks.peers import goals, loads, picture, rest
+from benchmarks.peers.brokers import COLUMNS, Broker, Fastlog, new_broker
+from benchmarks.peers.figures import LIMIT, Figures, conditions, put_between_markers, table
+from tests.peers.kafka import running_zookeeper
+from tests.tools.report import ROOT
 
-HERE = Path(__file__).parent
-CHUNKS = {"1 MiB": 1 << 20, "128 KiB": 128 << 10, "16 KiB": 16 << 10}
-# Kafka's own default limit is 1 MiB of batch; a batch of 1 MiB must pass in both.
-COMMON = {"message.max.bytes": 4 << 20, "num.partitions": 1}
+ROWS = ("produce", "consume", "records", "latency", "rest", "partitions", "reactors")
+RAW = ROOT / ".dev" / "peers.json"
+PICTURE = ROOT / "docs" / "performance.svg"
 
-
-def compile_tools(folder: Path) -> None:
-    """Builds `limits` and `kload` with the machine's compiler."""
-    for name in ("limits", "kload"):
-        command = ["gcc", "-O2", "-msse4.2", "-pthread", "-w"]
-        subprocess.run([*command, str(HERE / f"{name}.c"), "-o", str(folder / name)], check=True)
+Steps = Iterator[tuple[str, loads.Measured]]
 
 
-def output_of(*command: object) -> str:
-    """What a tool printed. Raises with its own words when it failed."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}: {done.stderr or done.stdout}")
-    return done.stdout
+def machine_name() -> str:
+    """What the figures were measured on, in a few words."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+    cores = len(os.sched_getaffinity(0))
+    name = cpu[1].strip() if cpu else platform.machine()
+    gigabytes = int(memory[1]) * 1024 / 1e9 if memory else 0
+    return f"{name}, {cores} cores, {gigabytes:.0f} GB, Linux {platform.release()}"
 
 
-class Figures:
-    """Measured values by (row, column): `add` one a repetition, read the medians."""
-
-    def __init__(self) -> None:
-        self.values: dict[tuple[str, str], list[tuple[float, float]]] = {}
-
-    def add(self, row: str, column: str, cpu: float, rate: float) -> None:
-        self.values.setdefault((row, column), []).append((cpu, rate))
-
-    def cell(self, row: str, column: str) -> str:
-        found = self.values.get((row, column))
-        if not found:
-            return "-"
-        cpu, rate = (statistics.median(part) for part in zip(*found, strict=True))
-        return f"{cpu:.2f} / {rate:,.0f}"
-
-    def ratio(self, row: str, column: str, base: str) -> str:
-        own, limit = self.values.get((row, column)), self.values.get((row, base))
-        if not own or not limit:
-            return "-"
-        cpu = statistics.median(v[0] for v in own) / statistics.median(v[0] for v in limit)
-        return f"{cpu:.2f}x"
+def selected_loads(rows: set[str]) -> list:
+    """The loads that the chosen rows need."""
+    found = []
+    for load in loads.LOADS:
+        if not isinstance(load, loads.Bytes):
+            found += [load] if load.group in rows else []
+        elif "consume" in rows and load.fetched:
+            found.append(load)
+        elif "produce" in rows:
+            found.append(dataclasses.replace(load, fetched=""))
+    return found
 
 
-def run_limits(tools: Path, scratch: Path, megabytes: int, figures: Figures) -> None:
-    """The bare machine, once for each chunk size."""
-    for label, chunk in CHUNKS.items():
-        file = scratch / "limit.bin"
-        for mode in ("produce", "consume"):
-            output_of(tools / "limits", "warm", 2500)
-            text = output_of(tools / "limits", mode, file, megabytes, chunk)
-            rate, cpu = re.search(r"(\d+) MB/s server_cpu_s_per_GB ([\d.]+)", text).groups()
-            figures.add(f"{mode} {label}", "limit", float(cpu), float(rate))
-        file.unlink()
+class Comparison:
+    """One run: its brokers, its figures and what went wrong."""
+
+    def __init__(self, machine: loads.Machine, zookeeper: str, arguments) -> None:
+        self.machine, self.zookeeper, self.arguments = machine, zookeeper, arguments
+        self.rows: set[str] = arguments.rows
+        about = {"machine": machine_name(), "date": date.today().isoformat()}
+        sizes = {"repetitions", "megabytes", "seconds"}
+        self.figures = Figures({**about, **{name: getattr(arguments, name) for name in sizes}})
+        self.failures: list[str] = []
+        self.many = {
+            column: new_broker(column, machine.folder / f"many-{number}", zookeeper)
+            for number, column in enumerate(arguments.brokers)
+        }
+
+    def take(self, column: str, steps: Steps, counts: bool = True) -> None:
+        """Adds what `steps` yield. One that fails is told, and the rest goes on."""
+        try:
+            for row, measured in steps:
+                values = " ".join(f"{name}={value:g}" for name, value in measured.items())
+                print(f"  {row:<28} {column:<16} {values}", file=sys.stderr, flush=True)
+                if counts:
+                    self.figures.add(row, column, measured)
+        except (RuntimeError, OSError, AssertionError, SubprocessError) as error:
+            self.failures.append(f"{column}: {error}")
+            print(f"  FAILED {column}: {error}", file=sys.stderr, flush=True)
+
+    def loads_once(self, brokers: list[Broker], counts: bool) -> None:
+        """Every load once on everything, load by load, so that a noisy minute meets all columns."""
+        for load in selected_loads(self.rows):
+            if counts and isinstance(load, loads.Bytes):
+                self.take(LIMIT, load.on_machine(self.machine))
+            for broker in brokers:
+                self.take(broker.column, load.on_broker(self.machine, broker), counts)
+
+    def own_brokers(self, repetition: int, columns: list[str]) -> None:
+        """What needs a start of its own."""
+        for column in columns:
+            folder = self.machine.folder / f"rest-{repetition}-{columns.index(column)}"
+            if "rest" in self.rows:
+                self.take(column, rest.at_rest(column, folder, self.zookeeper))
+            if "partitions" in self.rows:
+                self.take(column, rest.many_partitions(self.many[column]))
+        for count in (1, 2) if "reactors" in self.rows and Fastlog.column in columns else ():
+            folder = self.machine.folder / f"reactors-{repetition}-{count}"
+            self.take(Fastlog.column, rest.reactors(self.machine, folder, count))
+
+    def run(self) -> None:
+        columns = list(self.arguments.brokers)
+        brokers = []
+        with contextlib.ExitStack() as started:
+            for number, column in enumerate(columns if selected_loads(self.rows) else []):
+                folder = self.machine.folder / f"loads-{number}"
+                brokers.append(new_broker(column, folder, self.zookeeper))
+                started.callback(brokers[-1].kill)
+                brokers[-1].start()
+            print("first round, which does not count", file=sys.stderr)
+            with smaller(self.machine):
+                self.loads_once(brokers, counts=False)
+            for repetition in range(self.arguments.repetitions):
+                print(f"round {repetition + 1} of {self.arguments.repetitions}", file=sys.stderr)
+                self.loads_once(brokers, counts=True)
+                for broker in brokers:
+                    resident = {"rss_mb": broker.resident_mb()}
+                    self.figures.add("after the loads", broker.column, resident)
+                self.own_brokers(repetition, columns)
+                brokers = brokers[1:] + brokers[:1]
+                self.figures.save(self.arguments.output)
 
 
-def kload(tools: Path, mode: str, *arguments: object) -> tuple[float, float]:
-    """(broker CPU seconds per GB, MB/s) of one kload run."""
-    text = output_of(tools / "kload", mode, *arguments)
-    fields = dict(re.findall(r"(\S+)=([\d.]+)", text))
-    return float(fields["broker_cpu_s_per_GB"]), float(fields["MB/s"])
+@contextlib.contextmanager
+def smaller(machine: loads.Machine) -> Iterator[None]:
+    """A third of the size, for the round that does not count."""
+    size, seconds = machine.megabytes, machine.seconds
+    machine.megabytes, machine.seconds = size / 3, 1
+    yield
+    machine.megabytes, machine.seconds = size, seconds
 
 
-def run_broker(tools: Path, name: str, broker, repetition: int, megabytes: int, figures) -> None:
-    """One broker, once for each chunk size: produce with five in flight, then consume it."""
-    pid = broker.process.pid
-    for label, chunk in CHUNKS.items():
-        topic = f"bench-{repetition}-{chunk}"
-        metadata = answers_metadata((broker.host, broker.port))
-        assert metadata
-        output_of(*create_command(broker, topic))
-        output_of(tools / "limits", "warm", 2500)
-        record = min(1000, chunk // 4)
-        cpu, rate = kload(
-            tools, "produce", broker.port, topic, 1, record, chunk, 1, 5, megabytes, pid
-        )
-        figures.add(f"produce {label}", name, cpu, rate)
-        output_of(tools / "limits", "warm", 2500)
-        cpu, rate = kload(tools, "fetch", broker.port, topic, 1, chunk, megabytes * 0.95, pid)
-        figures.add(f"consume {label}", name, cpu, rate)
+def names(text: str, known: tuple[str, ...]) -> list[str]:
+    """The known names that contain one of those given. Raises for one that is not known."""
+    asked = text.split(",")
+    for part in asked:
+        if not any(part in name for name in known):
+            raise argparse.ArgumentTypeError(f"'{part}' is none of {', '.join(known)}")
+    return [name for name in known if any(part in name for part in asked)]
 
 
-def create_command(broker, topic: str) -> list[object]:
-    """Creates a topic through the public protocol, the same way for both brokers."""
-    command = [sys.executable, "-m", "fastlog", "topic", "create", topic, "--partitions", 1]
-    return [*command, "--replication-factor", 1, "--bootstrap-server", broker.address]
+def parse(argv: list[str] | None):
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="./dev bench peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--rows", type=lambda t: set(names(t, ROWS)), default=set(ROWS), help=",".join(ROWS))
+    add("--brokers", type=lambda t: names(t, COLUMNS), default=list(COLUMNS), help="by a part")
+    add("--repetitions", type=int, default=5)
+    add("--megabytes", type=int, default=300, help="size of each load")
+    add("--seconds", type=int, default=4, help="length of a latency run")
+    add("--output", type=Path, default=RAW, help="all values, as JSON (%(default)s)")
+    add("--from", type=Path, dest="source", help="show what an earlier run wrote")
+    add("--publish", action="store_true", help="write README.md, docs/performance.md and .svg")
+    return parser.parse_args(argv)
 
 
-def resident_mb(pid: int) -> float:
-    """RSS in MB (10^6 bytes)."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) * 1024 / 1e6
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def start_up(broker) -> tuple[float, float, float]:
-    """(seconds from exec to the first Metadata answer, CPU seconds by then, idle RSS in MB)."""
-    before = time.monotonic()
-    broker.start()
-    seconds = time.monotonic() - before
-    pid = broker.process.pid
-    cpu = cpu_seconds(pid)
-    time.sleep(3)
-    return seconds, cpu, resident_mb(pid)
-
-
-def tables(figures: Figures, starts: dict[str, list], arguments) -> str:
-    """Both tables as Markdown."""
-    lines = [
-        f"{platform.machine()}, {arguments.repetitions} interleaved repetitions, "
-        f"{arguments.megabytes} MB each; broker CPU seconds per GB / MB/s, medians.",
-        "",
-        "| load | machine's limit | fastlog | Kafka 3.9 | fastlog / limit | Kafka / limit |",
-        "|---|---|---|---|---|---|",
-    ]
-    for mode in ("produce", "consume"):
-        for label in CHUNKS:
-            row = f"{mode} {label}"
-            cells = [figures.cell(row, column) for column in ("limit", "fastlog", "Kafka 3.9")]
-            ratios = [figures.ratio(row, column, "limit") for column in ("fastlog", "Kafka 3.9")]
-            lines.append(f"| {' | '.join([row, *cells, *ratios])} |")
-    lines += ["", "| | fastlog | Kafka 3.9 |", "|---|---|---|"]
-    names = ["exec to first Metadata answer, s", "CPU seconds by then", "idle RSS, MB"]
-    for index, name in enumerate(names):
-        cells = [
-            f"{statistics.median(s[index] for s in starts[peer]):.2f}"
-            for peer in ("fastlog", "Kafka 3.9")
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+def publish(figures: Figures) -> None:
+    """The picture and the table for README.md, the bounds for docs/performance.md."""
+    PICTURE.write_text(picture.draw(figures))
+    shown = f"![Broker CPU, latency and memory beside Kafka]({PICTURE.relative_to(ROOT)})"
+    parts = [shown, "", conditions(figures), table(figures)]
+    put_between_markers(ROOT / "README.md", "\n".join(parts))
+    put_between_markers(ROOT / "docs" / "performance.md", goals.table(figures))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs all of it and prints the tables. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--megabytes", type=int, default=500)
-    parser.add_argument("--output", type=Path, help="write the tables here too")
-    arguments = parser.parse_args(argv)
-    figures, starts = Figures(), {"fastlog": [], "Kafka 3.9": []}
-    with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        zk = stack.enter_context(running_zookeeper(scratch / "zk"))
-        compile_tools(scratch)
-        for repetition in range(arguments.repetitions):
-            print(f"repetition {repetition + 1} of {arguments.repetitions}", file=sys.stderr)
-            run_limits(scratch, scratch, arguments.megabytes, figures)
-            peers = {
-                "fastlog": FastlogBroker(scratch / f"f{repetition}", COMMON),
-                "Kafka 3.9": KafkaBroker(scratch / f"k{repetition}", zk, COMMON),
-            }
-            for name, broker in peers.items():
-                try:
-                    starts[name].append(start_up(broker))
-                    run_broker(scratch, name, broker, repetition, arguments.megabytes, figures)
-                finally:
-                    broker.kill()
-    text = tables(figures, starts, arguments)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text)
-    return 0
+    """Returns 0 when every row was measured on every broker."""
+    arguments = parse(argv)
+    failures: list[str] = []
+    if arguments.source:
+        figures = Figures.load(arguments.source)
+    else:
+        began = time.monotonic()
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # 10,000 connections
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-")))
+            zookeeper = stack.enter_context(running_zookeeper(scratch / "zookeeper"))
+            machine = loads.Machine(scratch, arguments.megabytes, arguments.seconds)
+            comparison = Comparison(machine, zookeeper, arguments)
+            comparison.run()
+        figures, failures = comparison.figures, comparison.failures
+        print(f"{(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
+    print(conditions(figures), table(figures), goals.table(figures), sep="\n")
+    for failure in failures:
+        print(f"FAILED {failure}", file=sys.stderr)
+    if arguments.publish and not failures:
+        publish(figures)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
