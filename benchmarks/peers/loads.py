@@ -5,6 +5,7 @@ A row's measurement is a dict of numbers. Broker CPU is user and system time of 
 
 import contextlib
 import itertools
+import platform
 import re
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from benchmarks.peers.brokers import Broker
 
 HERE = Path(__file__).parent
 TOOLS = {"limits": ["-pthread"], "kload": [], "rdload": ["-lrdkafka", "-lpthread"]}
+CRC_FLAG = "-march=armv8-a+crc" if platform.machine() == "aarch64" else "-msse4.2"
 WARM_MB = 2500
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -29,7 +31,7 @@ class Machine:
         self.folder, self.megabytes, self.seconds = folder, megabytes, seconds
         self.names = (f"load-{number}" for number in itertools.count())
         for name, libraries in TOOLS.items():
-            command = ["gcc", "-O2", "-msse4.2", "-Wall", str(HERE / f"{name}.c")]
+            command = ["gcc", "-O2", CRC_FLAG, "-Wall", "-Werror", str(HERE / f"{name}.c")]
             subprocess.run([*command, "-o", str(folder / name), *libraries], check=True)
 
     def run(self, tool: str, *arguments: object, **options: object) -> str:

@@ -79,6 +79,10 @@ TEST = {
     ),
     "mvn": (lambda: shutil.which("mvn"), ["maven"]),
     "kcat": (lambda: shutil.which("kcat"), ["kcat", "kafkacat"]),
+    # the benchmarks, which the tests run too
+    "librdkafka/rdkafka.h": (lambda: has_header("librdkafka/rdkafka.h"), ["librdkafka-dev"]),
+    "strace": (lambda: shutil.which("strace"), ["strace"]),
+    "valgrind": (lambda: shutil.which("valgrind"), ["valgrind"]),
 }
 
 

@@ -35,9 +35,10 @@ def lint(arguments):
 
 def bench(arguments):
     """runs benchmarks/: arguments are those of `python -m benchmarks`"""
-    if not (ROOT / "benchmarks" / "__main__.py").exists():
-        raise Failure("there are no benchmarks yet: benchmarks/__main__.py is not there")
     prepare("test")
+    system_packages.require(system_packages.TEST)
+    if arguments[:1] == ["peers"]:
+        fetch_peers(java_trust.maven_options())
     return in_environment(["python", "-m", "benchmarks", *arguments], ROOT)
 
 
