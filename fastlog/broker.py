@@ -12,7 +12,6 @@ import resource
 import sqlite3
 import time
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from fastlog import limits
@@ -186,7 +185,7 @@ class Broker:
             zip((one.name for one in self.settings.listeners), self.endpoints, strict=True)
         )
         return [
-            replace(one, port=one.port or ports[one.name][1])
+            one._replace(port=one.port or ports[one.name][1])
             for one in self.settings.advertised_listeners
         ]
 

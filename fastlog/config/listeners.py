@@ -1,13 +1,12 @@
 """The listeners a broker opens and the addresses it tells clients."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SERVED = ("PLAINTEXT",)
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(NamedTuple):
     """One endpoint. An empty host means every interface; port 0 lets the system choose."""
 
     name: str

@@ -4,8 +4,8 @@ Types, limits and the wording of refusals are Kafka's (its ConfigDef): clients a
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 _DECIMAL = re.compile(r"[+-]?[0-9]+\Z")
 _LIMITS = {"INT": 31, "LONG": 63, "SHORT": 15}
@@ -39,8 +39,7 @@ class Status(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Inclusive limits; None is open."""
 
     low: float | None
@@ -57,8 +56,7 @@ class Range:
         return f"{self.low} to {self.high}" if self.high is not None else f"{self.low} or more"
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(NamedTuple):
     values: tuple[str, ...]
 
     def problem(self, value) -> str | None:
@@ -68,8 +66,7 @@ class OneOf:
         return ", ".join(self.values)
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(NamedTuple):
     """Every element is one of `values`."""
 
     values: tuple[str, ...]
@@ -88,8 +85,7 @@ def _must_be_one_of(values) -> str:
 Check = Range | OneOf | ListOf
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One row of the table.
 
     `default` is what fastlog does when nothing is given; None means not set. `kafka_default` is

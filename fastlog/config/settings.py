@@ -1,7 +1,7 @@
 """The settings of one broker: read from every source, all problems told at once."""
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastlog.config.listeners import (
     Listener,
@@ -26,8 +26,7 @@ class ConfigError(ValueError):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
+class _Value(NamedTuple):
     value: object
     where: str
 

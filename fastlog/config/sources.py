@@ -1,15 +1,14 @@
 """Where values come from: a file, the environment, the command line. Text, no meaning yet."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fastlog.config import properties
 from fastlog.config.table import BROKER
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """A setting as its user wrote it. `where` is put before a message about it."""
 
     name: str

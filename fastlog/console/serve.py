@@ -14,6 +14,7 @@ import signal
 import sys
 
 from fastlog import __version__
+from fastlog.broker import Broker, StartError
 from fastlog.config import ConfigError, Settings, load
 from fastlog.console.errors import CommandError
 from fastlog.console.event_log import configure
@@ -70,8 +71,6 @@ class Signals:
 
 async def serve(settings: Settings) -> int:
     """Starts a broker, says where it is, and stops it when a signal asks for that."""
-    from fastlog.broker import Broker, StartError
-
     signals = Signals()
     broker = Broker(settings)
     try:

@@ -1,8 +1,9 @@
 """A broker's place in the cluster: its id, its registration, and the election of the controller."""
 
+import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastlog.config.listeners import Listener
 from fastlog.coordination import znodes
@@ -16,6 +17,7 @@ from fastlog.coordination.interface import (
     Set,
     Unknown,
     parent_of,
+    with_parents,
 )
 from fastlog.coordination.znodes import BrokerRegistration, Controller
 
@@ -24,8 +26,7 @@ class ClusterError(Exception):
     """The broker cannot take its place; the text is for the operator."""
 
 
-@dataclass(frozen=True)
-class Leadership:
+class Leadership(NamedTuple):
     """Won by the controller of `epoch`. `version` of /controller_epoch fences its writes."""
 
     epoch: int
@@ -38,8 +39,7 @@ def now_ms() -> int:
 
 async def prepare(coordination: Coordination) -> None:
     """Creates what Kafka expects to find, and our mark. ClusterError: a later fastlog's tree."""
-    for path in znodes.PERSISTENT_PATHS:
-        await coordination.ensure(path)
+    await _ensure_all(coordination, znodes.PERSISTENT_PATHS)
     if await _create_if_absent(coordination, znodes.EXT_FORMAT, znodes.encode_ext_format()):
         return
     found = znodes.decode_ext_format((await coordination.get(znodes.EXT_FORMAT))[0])
@@ -48,6 +48,18 @@ async def prepare(coordination: Coordination) -> None:
             f"the cluster's state has format {found}; this version of fastlog knows "
             f"{znodes.EXT_FORMAT_VERSION}"
         )
+
+
+async def _ensure_all(coordination: Coordination, paths: Sequence[str]) -> None:
+    """Creates what is missing, in one write where nobody else is at it."""
+    wanted = dict.fromkeys(one for path in paths for one in with_parents(path))
+    found = await asyncio.gather(*(coordination.exists(path) for path in wanted))
+    missing = [path for path, stat in zip(wanted, found, strict=True) if stat is None]
+    try:
+        await coordination.multi([Create(path) for path in missing])
+    except NodeExists:
+        for path in missing:
+            await coordination.ensure(path)
 
 
 async def _create_if_absent(coordination: Coordination, path: str, data: bytes) -> bool:

@@ -4,8 +4,7 @@ Refusals are KafkaErrors with Kafka's codes, in its order and words: clients sho
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from random import Random
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastlog.config import InvalidConfig
 from fastlog.config.topic_settings import validate
@@ -15,20 +14,21 @@ from fastlog.coordination.interface import BYTES_MAX
 from fastlog.coordination.znodes import NO_LEADER, LeaderAndIsr, TopicAssignment, encode_config
 from fastlog.protocol.errors import ErrorCode, KafkaError
 
+if TYPE_CHECKING:
+    from random import Random
+
 DEFAULT = -1  # of a count in a request: the broker's own
 
 
-@dataclass(frozen=True)
-class CreateRequest:
+class CreateRequest(NamedTuple):
     name: str
     partitions: int = DEFAULT
     replication_factor: int = DEFAULT
     assignments: Mapping[int, Sequence[int]] | None = None
-    configs: Mapping[str, str | None] = field(default_factory=dict)
+    configs: Mapping[str, str | None] = {}
 
 
-@dataclass(frozen=True)
-class NewTopic:
+class NewTopic(NamedTuple):
     """A topic that may be created as it stands."""
 
     name: str
@@ -42,7 +42,7 @@ def decide_creation(
     live: Sequence[int],
     default_partitions: int,
     default_replication_factor: int,
-    random: Random,
+    random: "Random",
 ) -> NewTopic:
     """The topic to create. Raises KafkaError: 36, 40, 42, 37, 38, 17, 39, 40, in this order."""
     if request.name in existing:
@@ -78,7 +78,7 @@ def _or_default(value: int, default: int) -> int:
     return default if value == DEFAULT else value
 
 
-def _placed(partitions: int, replicas: int, live: Sequence[int], random: Random):
+def _placed(partitions: int, replicas: int, live: Sequence[int], random: "Random"):
     if partitions <= 0:
         raise KafkaError(
             ErrorCode.INVALID_PARTITIONS, "Number of partitions must be larger than 0."

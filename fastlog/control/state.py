@@ -1,15 +1,14 @@
 """The topics as the control plane knows them: immutable descriptions in one table."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fastlog.coordination.znodes import NO_LEADER, LeaderAndIsr
 
 NO_TOPIC_ID = bytes(16)
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionState:
+class PartitionState(NamedTuple):
     """Who holds a partition. `leader` is NO_LEADER while there is none."""
 
     leader: int
@@ -23,14 +22,13 @@ class PartitionState:
         return cls(state.leader, state.leader_epoch, state.isr, replicas, version)
 
 
-@dataclass(frozen=True, slots=True)
-class TopicDescription:
+class TopicDescription(NamedTuple):
     """One topic; `partitions` has every number from 0 on. `topic_id` is zeros where it has none."""
 
     name: str
     topic_id: bytes
     partitions: Mapping[int, PartitionState]
-    configs: Mapping[str, str] = field(default_factory=dict)
+    configs: Mapping[str, str] = {}
 
     @property
     def partition_count(self) -> int:

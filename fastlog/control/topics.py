@@ -8,7 +8,7 @@ After a change that did not come to its end, whatever the reason, all is read ag
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from random import Random
+from typing import TYPE_CHECKING
 
 from fastlog.config import Settings
 from fastlog.control import writes
@@ -40,6 +40,9 @@ from fastlog.coordination.interface import (
 from fastlog.coordination.znodes import NO_LEADER, LeaderAndIsr, TopicAssignment
 from fastlog.protocol.errors import ErrorCode, KafkaError
 
+if TYPE_CHECKING:
+    from random import Random
+
 Listener = Callable[[TopicDescription], Awaitable[None]]
 
 
@@ -55,12 +58,12 @@ class Control:
         coordination: Coordination,
         settings: Settings,
         broker_id: int,
-        random: Random | None = None,
+        random: "Random | None" = None,
     ) -> None:
         self._coordination = coordination
         self._settings = settings
         self._broker_id = broker_id
-        self._random = random or Random()
+        self._random = random
         self._lock = asyncio.Lock()
         self._leadership: Leadership | None = None
         self._stale = True
@@ -113,7 +116,7 @@ class Control:
                 self.live,
                 self._settings["num.partitions"],
                 self._settings["default.replication.factor"],
-                self._random,
+                self._chance(),
             )
             if validate_only:
                 return self._describe(topic, NO_TOPIC_ID, {}, {})
@@ -131,7 +134,7 @@ class Control:
         async with self._change():
             await self._refresh()
             request = CreateRequest(name, assignments=assignments)
-            topic = decide_creation(request, self.topics, self.live, 1, 1, self._random)
+            topic = decide_creation(request, self.topics, self.live, 1, 1, self._chance())
             epochs = {number: epoch + 1 for number, epoch in leader_epochs.items()}
             return await self._create(topic, topic_id, epochs)
 
@@ -195,6 +198,13 @@ class Control:
         self.topics.put(description)
         self._stale = False
         return description
+
+    def _chance(self) -> "Random":
+        if self._random is None:
+            from random import Random  # the start has no need of it
+
+            self._random = Random()
+        return self._random
 
     @staticmethod
     def _describe(

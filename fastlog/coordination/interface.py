@@ -14,7 +14,6 @@ that follows it.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -100,8 +99,7 @@ class WatchEvent(NamedTuple):
 Watch = Callable[[WatchEvent], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(NamedTuple):
     """Results in the path, which a sequence node's ten digits are part of."""
 
     path: str
@@ -110,8 +108,7 @@ class Create:
     sequence: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(NamedTuple):
     """Results in the node's new Stat. `version` None writes over any version."""
 
     path: str
@@ -119,16 +116,14 @@ class Set:
     version: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """Results in None. `version` None deletes any version."""
 
     path: str
     version: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """Results in None; the whole multi fails unless the node has this version (None: exists)."""
 
     path: str
@@ -195,10 +190,10 @@ class Coordination(ABC):
     async def ensure(self, path: str) -> None:
         """Creates the node, empty, and what is missing above it; leaves what is there alone."""
         check_path(path)
-        for end in [i for i, c in enumerate(path) if c == "/" and i] + [len(path)]:
-            if await self.exists(path[:end]) is None:
+        for one in with_parents(path):
+            if await self.exists(one) is None:
                 with suppress(NodeExists):  # another session may be faster
-                    await self.create(path[:end])
+                    await self.create(one)
 
     @abstractmethod
     async def _write(self, operations: list[Operation]) -> list: ...
@@ -215,6 +210,11 @@ class Coordination(ABC):
 
 def parent_of(path: str) -> str:
     return path[: path.rfind("/")] or "/"
+
+
+def with_parents(path: str) -> list[str]:
+    """The nodes that the path needs, itself the last: /a, /a/b, /a/b/c."""
+    return [path[:i] for i, c in enumerate(path) if c == "/" and i] + [path]
 
 
 def _untakable(c: str) -> bool:

@@ -7,9 +7,9 @@ any order, pass over unknown keys, as Kafka does, and raise `Malformed`.
 
 import base64
 import json
-import uuid
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # What Kafka expects to be there, in the order it creates it.
 PERSISTENT_PATHS = (
@@ -109,7 +109,7 @@ def ext_incarnation(broker_id: int, incarnation: str) -> str:
     return f"{EXT_INCARNATIONS}/{broker_id}-{incarnation}"
 
 
-def uuid_text(value: bytes) -> str:
+def uuid_text(value: bytes | bytearray) -> str:
     """16 bytes as Kafka writes a Uuid: base64url without padding."""
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
@@ -125,11 +125,13 @@ def uuid_bytes(text: str) -> bytes:
 
 
 def random_uuid() -> bytes:
-    """A Uuid as Kafka makes one: its text does not begin with a dash."""
+    """A Uuid as Kafka makes one: of version 4, and its text does not begin with a dash."""
     while True:
-        value = uuid.uuid4().bytes
+        value = bytearray(os.urandom(16))
+        value[6] = value[6] & 0x0F | 0x40
+        value[8] = value[8] & 0x3F | 0x80
         if not uuid_text(value).startswith("-"):
-            return value
+            return bytes(value)
 
 
 def dump(value: object) -> bytes:
@@ -166,8 +168,7 @@ def _extra(value: dict, known: tuple[str, ...]) -> dict:
     return {key: value[key] for key in value if key not in known}
 
 
-@dataclass(frozen=True)
-class Controller:
+class Controller(NamedTuple):
     broker_id: int
     timestamp_ms: int
     kraft_epoch: int | None = -1  # None: written by a Kafka before 3.4
@@ -191,8 +192,20 @@ class Controller:
         )
 
 
-@dataclass(frozen=True)
-class BrokerRegistration:
+_BROKER_FIELDS = (
+    "features",
+    "listener_security_protocol_map",
+    "endpoints",
+    "rack",
+    "jmx_port",
+    "port",
+    "host",
+    "version",
+    "timestamp",
+)
+
+
+class BrokerRegistration(NamedTuple):
     """An endpoint is LISTENER://host:port. The host and port on top serve clients of Kafka 0.8."""
 
     endpoints: tuple[str, ...]
@@ -202,20 +215,8 @@ class BrokerRegistration:
     timestamp_ms: int
     rack: str | None = None
     jmx_port: int = -1
-    features: Mapping = field(default_factory=dict)
-    extra: Mapping = field(default_factory=dict)  # ours: incarnation, boot_id, clean
-
-    _KNOWN = (
-        "features",
-        "listener_security_protocol_map",
-        "endpoints",
-        "rack",
-        "jmx_port",
-        "port",
-        "host",
-        "version",
-        "timestamp",
-    )
+    features: Mapping = {}
+    extra: Mapping = {}  # ours: incarnation, boot_id, clean
 
     def encode(self) -> bytes:
         value = {
@@ -253,7 +254,7 @@ class BrokerRegistration:
             rack=value.get("rack"),
             jmx_port=value.get("jmx_port", -1),
             features=value.get("features") or {},
-            extra=_extra(value, BrokerRegistration._KNOWN),
+            extra=_extra(value, _BROKER_FIELDS),
         )
 
 
@@ -265,14 +266,13 @@ def _numbered(value: Mapping | None) -> dict[int, tuple[int, ...]]:
     return {int(k): tuple(int(r) for r in v) for k, v in (value or {}).items()}
 
 
-@dataclass(frozen=True)
-class TopicAssignment:
+class TopicAssignment(NamedTuple):
     """Replicas by partition. `topic_id` is None for a topic of a Kafka before 2.8."""
 
     topic_id: bytes | None
     partitions: Mapping[int, tuple[int, ...]]
-    adding: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    removing: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    adding: Mapping[int, tuple[int, ...]] = {}
+    removing: Mapping[int, tuple[int, ...]] = {}
 
     def encode(self) -> bytes:
         value: dict[str, object] = {"partitions": _by_number(self.partitions)}
@@ -296,8 +296,17 @@ class TopicAssignment:
         )
 
 
-@dataclass(frozen=True)
-class LeaderAndIsr:
+_STATE_FIELDS = (
+    "controller_epoch",
+    "leader",
+    "version",
+    "leader_epoch",
+    "isr",
+    "leader_recovery_state",
+)
+
+
+class LeaderAndIsr(NamedTuple):
     """A partition's state. Its partition epoch is the node's version."""
 
     leader: int
@@ -305,16 +314,7 @@ class LeaderAndIsr:
     controller_epoch: int
     isr: tuple[int, ...]
     recovering: bool = False  # led by a replica that was not in sync
-    extra: Mapping = field(default_factory=dict)  # ours: elr, last_leader
-
-    _KNOWN = (
-        "controller_epoch",
-        "leader",
-        "version",
-        "leader_epoch",
-        "isr",
-        "leader_recovery_state",
-    )
+    extra: Mapping = {}  # ours: elr, last_leader
 
     def encode(self) -> bytes:
         value: dict[str, object] = {
@@ -338,12 +338,11 @@ class LeaderAndIsr:
             controller_epoch=int(value["controller_epoch"]),
             isr=tuple(int(replica) for replica in value["isr"]),
             recovering=value.get("leader_recovery_state", 0) == 1,
-            extra=_extra(value, LeaderAndIsr._KNOWN),
+            extra=_extra(value, _STATE_FIELDS),
         )
 
 
-@dataclass(frozen=True)
-class ProducerIdBlock:
+class ProducerIdBlock(NamedTuple):
     """Ids start..end, both included, belong to the broker."""
 
     broker_id: int

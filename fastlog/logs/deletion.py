@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import shutil
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -36,6 +35,8 @@ class DelayedDeletion:
 
 
 def _remove(path: Path) -> None:
+    import shutil  # not for the start: it brings every compressor along
+
     try:
         if path.is_dir():
             shutil.rmtree(path)

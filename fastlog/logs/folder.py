@@ -3,8 +3,8 @@
 import json
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fastlog.config import properties
 from fastlog.logs.errors import FolderError, FolderNotUsable, ForeignFolder
@@ -15,8 +15,7 @@ META_PROPERTIES = "meta.properties"
 CLEAN_MARKER = ".kafka_cleanshutdown"
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """What meta.properties says: None where it is silent. `others` are lines kept as they are."""
 
     cluster_id: str | None = None

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastlog.logs import partition as names
 from fastlog.logs.deletion import DelayedDeletion
@@ -25,8 +25,7 @@ THREADS = min(8, 2 * (os.cpu_count() or 1))  # they wait for the disk, or work w
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Intervals:
+class Intervals(NamedTuple):
     """How often the work by the clock is done, in milliseconds."""
 
     recovery_points_ms: int = 60_000

@@ -2,8 +2,8 @@
 
 import base64
 import binascii
+import os
 import re
-import uuid
 from pathlib import Path
 
 from fastlog.logs.files import replace_file
@@ -39,7 +39,7 @@ def fate_of(name: str) -> str | None:
 
 def set_aside_name(topic: str, partition: int, fate: str) -> str:
     """A name that is free, and no longer a partition's; the topic is cut to what fits."""
-    suffix = f"-{partition}.{uuid.uuid4().hex}-{fate}"
+    suffix = f"-{partition}.{os.urandom(16).hex()}-{fate}"
     return topic[: NAME_MAX - len(suffix)] + suffix
 
 

@@ -432,3 +432,26 @@ def test_producer_ids_do_not_wrap():
     assert next_block(2, last).end == (1 << 63) - 1
     with pytest.raises(OverflowError):
         next_block(2, next_block(2, last).encode())
+
+
+@scenario
+async def test_the_tree_is_prepared_in_one_write(store):
+    session = store.session()
+    await session.connect()
+    await cluster.prepare(session)
+    stats = [await session.exists(path) for path in znodes.PERSISTENT_PATHS]
+    assert len({stat.czxid for stat in stats}) == 1
+    await cluster.prepare(session)
+    assert [await session.exists(path) for path in znodes.PERSISTENT_PATHS] == stats
+    await session.close()
+
+
+@scenario
+async def test_two_brokers_prepare_the_tree(store):
+    sessions = [store.session(), store.session()]
+    for session in sessions:
+        await session.connect()
+    await asyncio.gather(*map(cluster.prepare, sessions))
+    assert None not in [await sessions[0].exists(path) for path in znodes.PERSISTENT_PATHS]
+    for session in sessions:
+        await session.close()

@@ -16,8 +16,15 @@ _LISTENING = re.compile(r"listening on ([0-9.]+):([0-9]+)\n")
 
 
 def environment() -> dict[str, str]:
-    """Ours without what fastlog would take for settings: FASTLOG_PEERS is for the tests."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("FASTLOG_")}
+    """Ours without what fastlog would take for settings: FASTLOG_PEERS is for the tests.
+
+    Its modules may be kept compiled, as an installation keeps them, whatever this process may.
+    """
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith("FASTLOG_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
 
 
 def _listening(process: OwnedProcess) -> re.Match[str] | None:
