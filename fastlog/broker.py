@@ -278,6 +278,7 @@ class Broker:
         try:
             await self.open_topic(topic)
             self.not_opened.discard(topic.topic_id)
+            log.info("topic %s created: %d partitions", topic.name, len(topic.partitions))
         except FolderError as error:
             log.error("topic %s: %s", topic.name, error)
             if topic.topic_id not in self.not_opened:

@@ -42,9 +42,15 @@ def from_environment(environ) -> list[Given]:
 
 
 def from_pairs(pairs) -> tuple[list[Given], list[str]]:
-    """`--set key=value` arguments, and problems with their form."""
+    """`--set key=value` arguments, and problems with their form.
+
+    A Given among them has an option of its own, which a message then names.
+    """
     found, problems = [], []
     for pair in pairs:
+        if isinstance(pair, Given):
+            found.append(pair)
+            continue
         name, equals, text = pair.partition("=")
         if equals and name.strip():
             found.append(Given(name.strip(), text, "--set"))

@@ -37,6 +37,14 @@ def pair(text: str, what: str) -> tuple[str, str]:
     return name, value
 
 
+def not_negative(text: str) -> int:
+    """For argparse: a whole number from zero on."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below zero")
+    return number
+
+
 def confluent():
     """The confluent_kafka module. Raises CommandError with what to install when it is absent."""
     try:

@@ -16,6 +16,7 @@ from fastlog.console.client import (
     confluent,
     describe,
     make,
+    not_negative,
     partitions_of,
 )
 from fastlog.console.errors import CommandError
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="beginning, end, N, -N (before the end), or s@MILLISECONDS (default beginning)",
     )
     add("--exit", "-e", action="store_true", help="end at the end of what was there at the start")
-    add("--count", "-c", type=int, help="end after so many records")
+    add("--count", "-c", type=not_negative, help="end after so many records")
     add("--format", "-f", help="%%s value %%k key %%t %%p %%o %%T time %%h headers %%S %%K lengths")
     add("--key-delimiter", "-K", metavar="TEXT", help="print key, TEXT, value")
     add("--delimiter", "-D", metavar="TEXT", default="\\n", help="after each record (default \\n)")
@@ -104,6 +105,11 @@ def assign(consumer, arguments) -> dict[int, tuple[int, int]]:
             return consumer.offsets_for_times([place], timeout=TIMEOUT_SECONDS)[0].offset
 
         spans[partition] = (start_offset(arguments.offset, bounds, by_time), bounds.end)
+    if all(start > end for start, end in spans.values()):
+        raise CommandError(
+            f"offset {arguments.offset} is behind the end of topic '{arguments.topic}', "
+            f"{max(end for _, end in spans.values())}"
+        )
     consumer.assign(
         [kafka.TopicPartition(arguments.topic, p, start) for p, (start, _) in spans.items()]
     )

@@ -20,13 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, an object a line")
 
 
+def holds_segments(folder: Path) -> bool:
+    """Whether a segment is there; a name alone (`dbus-1`) makes no partition."""
+    try:
+        return any(path.suffix == ".log" and path.stem.isdigit() for path in folder.iterdir())
+    except OSError:
+        return True  # let the check say what is wrong with it
+
+
 def partition_folders(folder: Path) -> list[Path]:
     """The folder itself if it holds segments, else the partitions' folders in it. CommandError."""
     try:
         inside = sorted(folder.iterdir())
     except OSError as error:
         raise CommandError(f"{folder}: {error.strerror}") from None
-    if any(path.suffix == ".log" and path.stem.isdigit() for path in inside):
+    if holds_segments(folder):
         return [folder]
     from fastlog.logs.partition import parse_folder_name
 
@@ -38,7 +46,7 @@ def run(arguments) -> int:
     from fastlog.logs.verification import Finding, PartitionCheck, Summary
 
     folders = partition_folders(arguments.folder)
-    if not folders:
+    if not any(holds_segments(folder) for folder in folders):
         raise CommandError(f"{arguments.folder} holds no partition")
     warn_if_in_use(arguments.folder)
     summary = Summary()

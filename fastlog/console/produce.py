@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--idempotent", action="store_true", help="no duplicates when a request is retried")
     add("--null-empty", "-Z", action="store_true", help="an empty value or key is sent as null")
     add("--json", action="store_true", help="stdin holds a JSON object a line, as consume --json")
+    add("--keep-partition", action="store_true", help="with --json: into the partitions it names")
     add("--quiet", "-q", action="store_true", help="no progress")
 
 
@@ -94,7 +95,7 @@ def records(arguments):
     if arguments.json:
         for number, line in enumerate(lines(sys.stdin.buffer, b"\n"), 1):
             if line.strip():
-                yield from_json(line, number)
+                yield from_json(line, number, arguments.keep_partition)
         return
     headers = [
         (name, os.fsencode(value)) for name, value in (pair(h, "header") for h in arguments.header)
@@ -110,7 +111,8 @@ def records(arguments):
 class Delivery:
     """Counts what the broker acknowledged, and keeps the first refusal."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, named: bool) -> None:
+        self.named = named
         self.progress = Progress("produced", quiet=quiet)
         self.failed = 0
         self.first_error: str | None = None
@@ -120,7 +122,10 @@ class Delivery:
             self.progress.add(len(record.value() or b"") + len(record.key() or b""))
             return
         self.failed += 1
-        self.first_error = self.first_error or f"{error.str()} ({error.name()})"
+        if self.first_error is None:
+            self.first_error = f"{error.str()} ({error.name()})"
+            if self.named:  # a file: its key is its path
+                self.first_error += f": {os.fsdecode(record.key() or b'')}"
 
 
 def send(producer, topic: str, record: dict, delivery: Delivery) -> None:
@@ -151,7 +156,7 @@ def run(arguments) -> int:
     producer = make(confluent().Producer, settings)
     if arguments.partition is not None:
         check_partition(producer, arguments)
-    delivery = Delivery(arguments.quiet)
+    delivery = Delivery(arguments.quiet, named=bool(arguments.files) and arguments.key is None)
     try:
         for record in records(arguments):
             if arguments.partition is not None:
@@ -165,7 +170,9 @@ def run(arguments) -> int:
         print(json.dumps({"acknowledged": delivery.progress.records, "failed": delivery.failed}))
     if delivery.failed or left:
         why = delivery.first_error or "no answer in time"
-        raise CommandError(f"{delivery.failed + left:,} records were not acknowledged: {why}")
+        count = delivery.failed + left
+        what = "1 record was" if count == 1 else f"{count:,} records were"
+        raise CommandError(f"{what} not acknowledged: {why}")
     return 0
 
 

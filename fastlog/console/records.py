@@ -127,17 +127,22 @@ def to_json(record) -> bytes:
     return json.dumps(out, ensure_ascii=False).encode() + b"\n"
 
 
-def from_json(line: bytes, number: int) -> dict:
+RECORD_FIELDS = {"key", "key_base64", "value", "value_base64"}
+
+
+def from_json(line: bytes, number: int, keep_partition: bool) -> dict:
     """Arguments for a producer from one line of JSON. Raises CommandError naming the line."""
     try:
         source = json.loads(line)
+        if not isinstance(source, dict) or not source.keys() & RECORD_FIELDS:
+            raise ValueError("it is no object with a key or a value")
         headers = [(h["name"], get_bytes(h, "value")) for h in source.get("headers") or []]
         out: dict[str, object] = {
             "key": get_bytes(source, "key"),
             "value": get_bytes(source, "value"),
             "headers": headers,
         }
-        names = ["partition"]
+        names = ["partition"] if keep_partition else []
         if source.get("timestamp_type") != "LogAppendTime":
             names.append("timestamp")
         for name in names:

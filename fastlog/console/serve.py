@@ -16,6 +16,7 @@ import sys
 from fastlog import __version__
 from fastlog.broker import Broker, StartError
 from fastlog.config import ConfigError, Settings, load
+from fastlog.config.sources import Given
 from fastlog.console.errors import CommandError
 from fastlog.console.event_log import configure
 
@@ -33,9 +34,9 @@ def settings_of(arguments) -> Settings:
     """The settings that the command line asks for. Raises CommandError, a line a problem."""
     pairs = list(arguments.set)
     if arguments.data:
-        pairs.append(f"log.dirs={arguments.data}")
+        pairs.append(Given("log.dirs", arguments.data, "--data"))
     if arguments.listen:
-        pairs.append(f"listeners=PLAINTEXT://{arguments.listen}")
+        pairs.append(Given("listeners", f"PLAINTEXT://{arguments.listen}", "--listen"))
     try:
         return load(arguments.config, pairs)
     except ConfigError as error:

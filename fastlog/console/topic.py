@@ -17,6 +17,7 @@ from fastlog.console.client import (
     confluent,
     describe,
     make,
+    not_negative,
     pair,
 )
 from fastlog.console.errors import CommandError
@@ -34,8 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     create = verb("create", "creates a topic")
     create.add_argument("name")
-    create.add_argument("--partitions", "-p", type=int, default=-1, help="default: the broker's")
-    create.add_argument("--replication-factor", "-r", type=int, default=-1)
+    create.add_argument(
+        "--partitions", "-p", type=not_negative, default=-1, help="default: the broker's"
+    )
+    create.add_argument("--replication-factor", "-r", type=not_negative, default=-1)
     create.add_argument(
         "--config", "-c", metavar="NAME=VALUE", action="append", default=[], help="a topic setting"
     )
@@ -78,7 +81,10 @@ def create(arguments) -> int:
         config=configs,
     )
     client = admin(arguments)  # kept: its futures fail when the handle is collected
-    futures = client.create_topics([topic], operation_timeout=10.0, request_timeout=15.0)
+    try:
+        futures = client.create_topics([topic], operation_timeout=10.0, request_timeout=15.0)
+    except ValueError as wrong:
+        raise CommandError(str(wrong)) from None
     error = result(futures[arguments.name])
     exists = error is not None and error.name() == "TOPIC_ALREADY_EXISTS"
     if error is not None and not (exists and arguments.if_not_exists):

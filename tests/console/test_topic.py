@@ -64,6 +64,7 @@ def test_deletes_the_rest(client, topic, new_name):
         (["bad/name"], "TOPIC_EXCEPTION"),
         (["x" * 250], "TOPIC_EXCEPTION"),
         (["fine", "-p", "0"], "INVALID_PARTITIONS"),
+        (["fine", "-p", "100001"], "1..100000"),
         (["fine", "-r", "3"], "INVALID_REPLICATION_FACTOR"),
         (["fine", "-c", "segment.bytes=abc"], "INVALID_CONFIG"),
         (["fine", "-c", "no.such.setting=1"], "INVALID_CONFIG"),

@@ -252,3 +252,10 @@ def test_a_file_of_another_kind_is_one_line(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("")
     assert main(["log", "dump", str(tmp_path / "notes.txt")]) == 1
     assert "cannot be told by its name" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else(tmp_path, capsys):
+    """Names alone make no partitions: /etc has a dbus-1."""
+    (tmp_path / "dbus-1").mkdir()
+    assert main(["log", "verify", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"fastlog: {tmp_path} holds no partition\n"
