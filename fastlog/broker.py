@@ -1,6 +1,6 @@
 """The composition root: what a broker starts, in which order, and how it stops.
 
-Order of the start: the folder's lock, the listeners' ports (so that a port in use is told before
+Order of the start: the folders' locks, the listeners' ports (so that a port in use is told before
 a long recovery), coordination, the logs, the partition table, and only then the reactors. The stop
 goes the other way: reactors first, so that nothing is appended to a log that closes.
 """
@@ -11,6 +11,7 @@ import os
 import resource
 import sqlite3
 import time
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -22,12 +23,13 @@ from fastlog.control.state import NO_TOPIC_ID, TopicDescription
 from fastlog.control.topics import Control
 from fastlog.coordination import znodes
 from fastlog.coordination.interface import CoordinationError, State
-from fastlog.coordination.local import LocalCoordination, LocalStore
+from fastlog.coordination.local import FILE_NAME, LocalCoordination, LocalStore
 from fastlog.facade import Facade
 from fastlog.logs import partition
-from fastlog.logs.errors import FolderError
+from fastlog.logs.errors import FolderError, FolderNotUsable, is_storage_failure
 from fastlog.logs.folder import CLEAN_MARKER, Identity, LogFolder
-from fastlog.logs.manager import Intervals, LogManager
+from fastlog.logs.folders import LogFolders, open_folders, partitions_in
+from fastlog.logs.manager import Intervals
 from fastlog.protocol.errors import ErrorCode, KafkaError
 from fastlog.requests import RequestPump
 from fastlog_ext.partition_log import Log, set_open_segment_limit
@@ -65,23 +67,27 @@ class Broker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.data_folder = os.path.abspath(settings.log_dir)
+        self.data_folders = [os.path.abspath(folder) for folder in settings.log_dirs]
         self.endpoints: list[tuple[str, int]] = []
         self.stopped_clean = False
         self.joined = True
+        self.logs_opened = False
+        self.failed = asyncio.Event()  # nothing is left to serve: `stop` is all that remains
         self.table = Topics()
         self.cluster_id = ""
         self.broker_id = -1
         self.deleted_before: list[str] = []
         self.not_opened: set[bytes] = set()  # topics whose logs could not be created
+        self.going_offline: set[asyncio.Task] = set()
         # What was started, to be stopped in the reverse order.
         self.started = AsyncExitStack()
 
-    folder: LogFolder
+    folders: list[LogFolder]
+    unusable: list[FolderNotUsable]
     plane: DataPlane
     coordination: LocalCoordination
     control: Control
-    logs: LogManager
+    logs: LogFolders
     pump: RequestPump
 
     # --- start ---
@@ -93,17 +99,18 @@ class Broker:
             log.warning("%s", notice)
         allow_descriptors(self.settings["fastlog.open.segments.max"])
         try:
-            self.folder = LogFolder.open(self.data_folder)
-            self.started.callback(self.folder.close)
+            self.folders, self.unusable = open_folders(self.data_folders)
+            for folder in self.folders:
+                self.started.callback(folder.close)
             self.bind()
             await self.join_cluster()
             await self.open_logs()
         except (FolderError, cluster.ClusterError) as error:
             raise StartError(str(error)) from None
         except KafkaError as error:
-            raise StartError(f"{self.data_folder}: {error}") from None
+            raise StartError(f"{self.data}: {error}") from None
         except (CoordinationError, sqlite3.Error, OSError) as error:
-            raise StartError(f"{self.data_folder}: coordination: {error}") from error
+            raise StartError(f"{self.data}: coordination: {error}") from error
         self.serve()
         shown = ", ".join(f"{host}:{port}" for host, port in self.endpoints)
         log.info(
@@ -112,9 +119,14 @@ class Broker:
             self.cluster_id,
             shown,
             len(self.logs.logs),
-            self.data_folder,
+            self.data,
             1000 * (time.monotonic() - started),
         )
+
+    @property
+    def data(self) -> str:
+        """The log folders, for people."""
+        return ", ".join(self.data_folders)
 
     def bind(self) -> None:
         """Opens the data plane and binds its listeners; nothing is accepted yet."""
@@ -148,33 +160,51 @@ class Broker:
 
     async def join_cluster(self) -> None:
         """Coordination, the broker's identity and place, and the topics that there are."""
-        identity = self.folder.identity()
-        self.coordination = LocalStore(self.folder.path).session()
+        identities = [found for folder in self.folders if (found := folder.identity())]
+        self.coordination = LocalStore(self.coordination_folder(bool(identities))).session()
         self.coordination.listen(coordination_changed)
         await self.coordination.connect()
         self.started.push_async_callback(self.coordination.close)
         await cluster.prepare(self.coordination)
-        proposed = identity.cluster_id if identity else None
+        proposed = next((one.cluster_id for one in identities if one.cluster_id), None)
         self.cluster_id = await cluster.cluster_id(self.coordination, proposed)
-        self.broker_id = await self.choose_id(identity)
-        self.folder.claim(self.cluster_id, self.broker_id)
+        self.broker_id = await self.choose_id(identities)
+        for folder in self.folders:
+            folder.claim(self.cluster_id, self.broker_id)
         registration = cluster.registration(self.advertised(), self.settings["broker.rack"])
         await cluster.register(self.coordination, self.broker_id, registration)
         self.control = Control(self.coordination, self.settings, self.broker_id)
         # A deletion that the last process began is completed when the logs are open.
         self.control.on_deleted.append(self.note_deleted)
-        await self.control.start(clean=(self.folder.path / CLEAN_MARKER).exists())
+        clean = all((folder.path / CLEAN_MARKER).exists() for folder in self.folders)
+        if self.unusable:
+            here = set().union(*(partitions_in(folder) for folder in self.folders))
+            await self.control.start(clean=clean, is_offline=lambda *key: key not in here)
+        else:
+            await self.control.start(clean=clean)
+
+    def coordination_folder(self, used_before: bool) -> Path:
+        """The log folder that holds the cluster's state; the first one of a new broker."""
+        holding = [folder.path for folder in self.folders if (folder.path / FILE_NAME).exists()]
+        if len(holding) > 1:
+            shown = " and ".join(str(path) for path in holding)
+            raise StartError(f"{shown} each hold a cluster's state ({FILE_NAME})")
+        if not holding and used_before and self.unusable:
+            # An empty state in another folder would be another cluster, without these topics.
+            raise StartError(f"the cluster's state lies out of reach: {self.unusable[0]}")
+        return holding[0] if holding else self.folders[0].path
 
     async def note_deleted(self, topic: TopicDescription) -> None:
         """Remembers a deletion that is carried out before the logs are open."""
         self.deleted_before.append(topic.name)
 
-    async def choose_id(self, identity: Identity | None) -> int:
+    async def choose_id(self, identities: list[Identity]) -> int:
         """The configured id, else the one in meta.properties, else a generated one."""
         if self.settings.broker_id >= 0:
             return self.settings.broker_id
-        if identity is not None and identity.broker_id is not None:
-            return identity.broker_id
+        for identity in identities:
+            if identity.broker_id is not None:
+                return identity.broker_id
         return await cluster.generate_broker_id(
             self.coordination, self.settings["reserved.broker.max.id"]
         )
@@ -191,33 +221,54 @@ class Broker:
 
     async def open_logs(self) -> None:
         """Opens every log, creates those of topics that have none yet, and leads them all."""
-        self.logs = LogManager(self.folder, Intervals.of(self.settings))
+        self.logs = LogFolders(self.folders, self.unusable, Intervals.of(self.settings))
+        self.logs.on_offline = self.partitions_offline
         self.started.push_async_callback(self.close_logs)
         topics = self.control.topics
         known = {name: topic.topic_id for name, topic in topics.items()}
         await self.logs.start(self.engine_settings, self.ids_for_adoption() | known)
+        self.logs_opened = True
         self.control.on_deleted[:] = [self.topic_deleted]
         self.control.on_created.append(self.topic_created)
         for topic in list(topics.values()):
-            await self.open_topic(topic)
+            await self.open_topic(topic, is_new=False)
         await self.adopt_logs()
+        self.partitions_offline(self.logs.unreachable)
+        await asyncio.gather(*self.going_offline)
+
+    def partitions_offline(self, partitions: Collection[tuple[str, int]]) -> None:
+        """Logs have gone offline: their leaders go, and with the last folder the broker."""
+        if not self.logs.online:
+            log.error("all log folders have failed: %s", self.data)
+            self.failed.set()
+        if partitions:
+            task = asyncio.create_task(self.take_offline(partitions))
+            self.going_offline.add(task)
+            task.add_done_callback(self.going_offline.discard)
+
+    async def take_offline(self, partitions: Collection[tuple[str, int]]) -> None:
+        """Lets the cluster know. A folder that failed may have held the cluster's state too."""
+        try:
+            await self.control.take_offline(partitions)
+        except KafkaError as error:
+            log.error("that %d partitions are offline is not written: %s", len(partitions), error)
 
     def ids_for_adoption(self) -> dict[str, bytes]:
-        """Ids for unknown topics that lie in the folder: those a log remembers, else new ones.
+        """Ids for unknown topics that lie in the folders: those a log remembers, else new ones.
 
         Logs from before Kafka 2.8 remember none.
         """
         ids: dict[str, bytes] = {}
-        for entry in os.scandir(self.folder.path):
-            found = partition.parse_folder_name(entry.name)
-            if found is None or found[0] in self.control.topics or not entry.is_dir():
+        found = [item for folder in self.folders for item in partitions_in(folder).items()]
+        for (topic, _), path in found:
+            if topic in self.control.topics:
                 continue
             try:
-                topic_id = partition.read_topic_id(Path(entry.path))
+                topic_id = partition.read_topic_id(path)
             except (OSError, ValueError):
                 continue  # told when the log is opened
-            if topic_id != NO_TOPIC_ID or found[0] not in ids:
-                ids[found[0]] = topic_id
+            if topic_id != NO_TOPIC_ID or topic not in ids:
+                ids[topic] = topic_id
         return {name: znodes.random_uuid() if i == NO_TOPIC_ID else i for name, i in ids.items()}
 
     async def adopt_logs(self) -> None:
@@ -231,10 +282,13 @@ class Broker:
                 for number in numbers:
                     await self.logs.remove_partition(name, number)
                 continue
+            if self.logs.some_failed:  # its other partitions may lie where nobody can look
+                log.warning("topic %s is not adopted while a log folder is offline", name)
+                continue
             logs = [self.logs.get(name, number) for number in range(max(numbers) + 1)]
             topic_id, *others = {found.topic_id for found in logs if found is not None}
             if others:
-                raise StartError(f"{self.data_folder}: the logs of topic {name} have several ids")
+                raise StartError(f"{self.data}: the logs of topic {name} have several ids")
             epochs = {
                 number: -1 if found is None else found.leader_epoch
                 for number, found in enumerate(logs)
@@ -247,14 +301,20 @@ class Broker:
         known = self.control.topics.get(topic)
         return TopicSettings(self.settings, known.configs if known else {}).engine()
 
-    async def open_topic(self, topic: TopicDescription) -> None:
+    async def open_topic(self, topic: TopicDescription, *, is_new: bool = True) -> None:
         """Opens the topic's logs here, leads them, and lets the data plane see them."""
         settings = TopicSettings(self.settings, topic.configs).engine()
 
         async def open_one(number: int, state) -> Log:
-            opened = await self.logs.create_partition(topic.name, topic.topic_id, number, settings)
+            opened = await self.logs.create_partition(
+                topic.name, topic.topic_id, number, settings, is_new=is_new
+            )
             if state.leader == self.broker_id:
-                await asyncio.to_thread(opened.become_leader, state.leader_epoch)
+                try:
+                    await asyncio.to_thread(opened.become_leader, state.leader_epoch)
+                except OSError as error:
+                    if not is_storage_failure(error):  # else the folder is going offline
+                        raise
             return opened
 
         # Side by side, because each waits for the disk; all are done before a failure is told.
@@ -329,6 +389,8 @@ class Broker:
         """Closes the logs; not in order while a reactor may still write to them."""
         if not self.joined:
             log.error("a reactor did not stop in time; the next start recovers the logs")
+        if not (self.joined and self.logs_opened):
+            # What was not opened must not be told to be in order, nor lose its checkpoints.
             self.logs.abort()
             return
         self.stopped_clean = await self.logs.shutdown()

@@ -4,6 +4,7 @@ from fastlog_ext.batch cimport BatchInfo
 
 cdef enum:
     SCAN_WINDOW = 4096
+    SCAN_FAILED = -2
 
 cdef struct BatchScan:
     int fd
@@ -14,6 +15,6 @@ cdef struct BatchScan:
     uint8_t window[SCAN_WINDOW]
 
 cdef void scan_start(BatchScan *scan, int fd, int64_t position, int64_t limit) noexcept nogil
-# 1: header of the batch at *position, and on to the next. 0: the end. -1: not a whole batch. -2:
-# I/O error.
+# 1: header of the batch at *position, and on to the next. 0: the end. -1: not a whole batch.
+# SCAN_FAILED: I/O error.
 cdef int scan_next(BatchScan *scan, int64_t *position, BatchInfo *info) noexcept nogil

@@ -25,7 +25,7 @@ cdef int scan_next(BatchScan *scan, int64_t *position, BatchInfo *info) noexcept
                                        scan.limit - scan.position), scan.position)
         if scan.window_size < 0:
             scan.window_size = 0
-            return -2
+            return SCAN_FAILED
         inside = 0
         if scan.window_size < BATCH_HEADER_SIZE:
             return -1

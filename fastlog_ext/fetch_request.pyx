@@ -7,6 +7,7 @@ from fastlog_ext.cursor cimport (
     Cursor, cursor_fail, cursor_get16, cursor_get32, cursor_get64, cursor_get8,
     cursor_get_uvarint, cursor_init, cursor_skip, cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
+from fastlog_ext.log_state cimport log_fail
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_add_file, response_reserve, response_total
 from fastlog_ext.segment cimport segment_unpin
@@ -268,6 +269,8 @@ cdef int read_records(FetchRequest *request, FetchPartition *partition) noexcept
         if got < 0 and last_errno() == EINTR:
             continue
         if got <= 0:
+            if got < 0:
+                log_fail(partition.log, last_errno())
             return EIO
         done += got
     response.size += done

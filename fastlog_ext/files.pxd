@@ -19,6 +19,8 @@ cdef extern from "<fcntl.h>" nogil:
                                size_t length, unsigned int flags) noexcept
     enum: FALLOC_FL_KEEP_SIZE
 
+# Whether the error is that there is no room: the one failure that passes by itself.
+cdef int disk_is_full(int error) noexcept nogil
 # Each returns 0 or errno, unless it says otherwise; interrupted and short calls are continued.
 # bytes read, or -1
 cdef int64_t read_at(int fd, void *out, int64_t size, int64_t position) noexcept nogil

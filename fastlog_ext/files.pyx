@@ -2,12 +2,16 @@
 errno."""
 from libc.stdint cimport int64_t, uint8_t
 from fastlog_ext.system cimport (
-    EINTR, EIO, O_CLOEXEC, O_DIRECTORY, O_RDONLY, close, fstat, fsync, ftruncate, last_errno, open,
-    pread, pwrite, pwritev, snprintf, ssize_t, stat_t)
+    EDQUOT, EINTR, EIO, ENOSPC, O_CLOEXEC, O_DIRECTORY, O_RDONLY, close, fstat, fsync, ftruncate,
+    last_errno, open, pread, pwrite, pwritev, snprintf, ssize_t, stat_t)
 
 cdef enum:
     PATH_LIMIT = 4200
     COPY_STEP = 65536
+
+
+cdef int disk_is_full(int error) noexcept nogil:
+    return error == ENOSPC or error == EDQUOT
 
 
 cdef int64_t read_at(int fd, void *out, int64_t size, int64_t position) noexcept nogil:

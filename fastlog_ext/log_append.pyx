@@ -8,7 +8,8 @@ batch whose answer depends on what is still in the run, other than to follow it,
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport (
     ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, batch_stamp, batch_stamp_append_time)
-from fastlog_ext.files cimport FALLOC_FL_KEEP_SIZE, fallocate, truncate_to, write_vectors_at
+from fastlog_ext.files cimport (
+    FALLOC_FL_KEEP_SIZE, disk_is_full, fallocate, truncate_to, write_vectors_at)
 from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_latest
 from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
 from fastlog_ext.log_roll cimport log_needs_roll, log_roll, log_roll_undecided
@@ -236,7 +237,7 @@ cdef void stamp(PartitionLog *log, AppendRequest *request, Run *run) noexcept no
 
 
 cdef int roll_for(PartitionLog *log, Run *run, AppendRequest *request) noexcept nogil:
-    """Rolls when the batch does not belong into the active segment. 0, or -1: the log failed."""
+    """Rolls when the batch does not belong into the active segment. 0, or -1: that failed."""
     cdef int64_t base = run.end_offset
     cdef int64_t last
     cdef int error
@@ -249,7 +250,7 @@ cdef int roll_for(PartitionLog *log, Run *run, AppendRequest *request) noexcept 
     error = load32(&log.state)
     if error == LOG_ONLINE:
         error = log_roll(log, max(log.end_offset, last - INT32_MAX), run.now_ms)
-        if error:
+        if error and not disk_is_full(error):
             log_fail(log, error)
     return -1 if error else 0
 
@@ -292,7 +293,9 @@ cdef void add_request(PartitionLog *log, Run *run, AppendRequest *request) noexc
 # --- one run ---
 
 cdef int write_run(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
-    cdef int error
+    """0 or errno. A full disk leaves the log as it was, for when there is room again; after any
+    other failure nobody knows what the disk holds."""
+    cdef int error, undone
     cdef int64_t needed = active.size + run.bytes
     if log.settings.preallocate and needed > active.allocated:
         # Best effort: not every file system has it, and a full disk shows in the write itself.
@@ -303,8 +306,10 @@ cdef int write_run(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
                 run.bytes, min(<int64_t>PREALLOCATE_STEP, log.settings.segment_bytes - active.size))
     error = write_vectors_at(active.files.log_fd, run.vectors, run.count, active.size)
     if error:
-        truncate_to(active.files.log_fd, active.size)
-        log_fail(log, error)
+        undone = truncate_to(active.files.log_fd, active.size)
+        active.allocated = 0
+        if undone != 0 or not disk_is_full(error):
+            log_fail(log, undone if undone != 0 else error)
     return error
 
 

@@ -11,6 +11,6 @@ from fastlog_ext.segment cimport Segment, SegmentFiles
 cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_bytes, int whole_first,
                              ReadBound bound, const ReadHint *hint, LogRead *out) noexcept nogil
 # The first batch of the segment, below `limit`, whose last offset is >= `offset`. 1 found, 0 none,
-# -1 error.
+# or an error as of scan_next.
 cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, int64_t limit,
                         int64_t *position, BatchInfo *info) noexcept nogil

@@ -2,16 +2,17 @@
 from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.string cimport memset
 from fastlog_ext.batch cimport BatchInfo
-from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
+from fastlog_ext.batch_scan cimport SCAN_FAILED, BatchScan, scan_next, scan_start
 from fastlog_ext.index cimport index_floor, index_is_on_file
 from fastlog_ext.log_state cimport (
     ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_STORAGE, LOG_CLOSED, LOG_ONLINE,
     READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogPosition, LogPositions, LogRead, LogView,
-    PartitionLog, ReadBound, ReadHint, SegmentList, log_segments, log_view_positions,
+    PartitionLog, ReadBound, ReadHint, SegmentList, log_fail, log_segments, log_view_positions,
     segments_floor)
 from fastlog_ext.segment cimport (
     Segment, SegmentFiles, segment_index_fd, segment_pin, segment_unpin)
-from fastlog_ext.system cimport fence_seq, load32, load64, load64_seq, sched_yield
+from fastlog_ext.system cimport (
+    EIO, EMFILE, ENFILE, ENOENT, ENOMEM, fence_seq, load32, load64, load64_seq, sched_yield)
 
 cdef enum:
     AGAIN = -3              # the log changed under the reader: look again
@@ -27,6 +28,7 @@ cdef struct Attempt:
     int64_t generation
     SegmentList *list
     const ReadHint *hint
+    int error               # errno of the file system, if that is why there is no answer
 
 
 cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, int64_t limit,
@@ -47,7 +49,7 @@ cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, i
     while True:
         found = scan_next(&scan, position, info)
         if found != 1:
-            return 0 if found == 0 else -1
+            return found
         if info.base_offset + info.last_offset_delta >= offset:
             return 1
 
@@ -64,8 +66,8 @@ cdef int64_t readable(Attempt *attempt, int32_t number) noexcept nogil:
 
 cdef int find_start(Attempt *attempt, Segment *segment, SegmentFiles *files, int64_t limit,
                     int64_t *position, int64_t *first_size) noexcept nogil:
-    """1 found (first_size: of the first batch, or 0 when not looked at), 0 nothing there, -1
-    error."""
+    """1 found (first_size: of the first batch, or 0 when not looked at), 0 nothing there, or as
+    scan_next."""
     cdef BatchInfo info
     cdef BatchScan scan
     cdef int found
@@ -129,12 +131,15 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
         return 0
     files = segment_pin(segment, &error)
     if files == NULL:
+        attempt.error = error
         return AGAIN
     found = find_start(attempt, segment, files, limit, &out.position, &first_size)
     fence_seq()
     # Pinned first, then compared: a truncation after this finds the pin and leaves these bytes
     # alone.
     if load64_seq(&log.generation) != attempt.generation or found < 0:
+        if found == SCAN_FAILED:
+            attempt.error = EIO
         segment_unpin(files)
         return AGAIN
     if found == 0:
@@ -185,6 +190,13 @@ cdef int read_once(PartitionLog *log, Attempt *attempt, ReadBound bound,
     return 1 if load64_seq(&log.generation) == attempt.generation else AGAIN
 
 
+cdef int is_of_the_disk(int error) noexcept nogil:
+    """And neither of this process, which may have the memory or the descriptors a moment later, nor
+    of a file that is being set aside."""
+    return (error != 0 and error != ENOMEM and error != EMFILE and error != ENFILE
+            and error != ENOENT)
+
+
 cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_bytes, int whole_first,
                              ReadBound bound, const ReadHint *hint, LogRead *out) noexcept nogil:
     cdef Attempt attempt
@@ -197,6 +209,7 @@ cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_byte
     attempt.whole_first = whole_first
     attempt.hint = hint
     while tries < TRIES:
+        attempt.error = 0
         memset(out, 0, sizeof(LogRead))
         out.log_fd = -1
         state = load32(&log.state)
@@ -206,7 +219,13 @@ cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_byte
         if read_once(log, &attempt, bound, out) != AGAIN:
             return
         attempt.hint = NULL
-        tries = tries + 1 if attempt.generation == generation and attempt.list == list else 0
+        if attempt.generation != generation or attempt.list != list:
+            tries = 0
+        elif is_of_the_disk(attempt.error):
+            log_fail(log, attempt.error)
+            break                   # a broken disk may take seconds for each try
+        else:
+            tries += 1
         generation = attempt.generation
         list = attempt.list
         sched_yield()

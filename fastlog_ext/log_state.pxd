@@ -3,6 +3,7 @@
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.system cimport pthread_cond_t, pthread_mutex_t
 from fastlog_ext.batch cimport BatchInfo
+from fastlog_ext.disk cimport DiskState
 from fastlog_ext.leader_epochs cimport LeaderEpochs
 from fastlog_ext.producer_state cimport ProducerTable
 from fastlog_ext.segment cimport Segment, SegmentFiles
@@ -129,12 +130,13 @@ cdef struct PartitionLog:
     int32_t control_waiting
     int32_t handed_over
     char *folder
+    DiskState *disk                     # retained; NULL: a log by itself
     LogSettings settings
     ProducerTable producers
     int32_t is_leader
     int32_t hold_high_watermark
     int32_t folder_changed              # files were created or renamed since the folder was synced
-    int32_t storage_errno
+    int32_t storage_errno               # atomic; set before the state is
     int64_t recovery_point              # atomic
     int64_t end_offset                  # the writer's own copies of the view
     int64_t log_start_offset
@@ -156,7 +158,7 @@ cdef enum:
     ERROR_UNKNOWN_EPOCH = 75
 
 # one reference; NULL: no memory
-cdef PartitionLog *partition_log_new(const char *folder) noexcept nogil
+cdef PartitionLog *partition_log_new(const char *folder, DiskState *disk) noexcept nogil
 cdef void partition_log_retain(PartitionLog *log) noexcept nogil
 cdef void partition_log_release(PartitionLog *log) noexcept nogil
 cdef void partition_log_view(PartitionLog *log, LogView *view) noexcept nogil
@@ -179,5 +181,6 @@ cdef int32_t segments_floor(SegmentList *list, int64_t offset) noexcept nogil
 # A new list of `kept` segments from `first` on, and `added` behind them unless NULL. 0 or ENOMEM.
 cdef int log_replace_segments(PartitionLog *log, int32_t first, int32_t kept,
                               Segment *added) noexcept nogil
-cdef void log_fail(PartitionLog *log, int error) noexcept nogil     # storage error: LOG_OFFLINE
+# Storage error: LOG_OFFLINE, who waits is woken, the folder's alarm rings. Any thread.
+cdef void log_fail(PartitionLog *log, int error) noexcept nogil
 cdef int64_t log_live_count() noexcept nogil

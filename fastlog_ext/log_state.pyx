@@ -2,6 +2,7 @@
 from libc.stdint cimport int16_t, int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, strdup
+from fastlog_ext.disk cimport disk_release, disk_retain, disk_ring
 from fastlog_ext.leader_epochs cimport leader_epochs_close, leader_epochs_end_offset
 from fastlog_ext.producer_state cimport producer_table_destroy, producer_table_init
 from fastlog_ext.reclaim cimport reclaim_defer
@@ -11,7 +12,7 @@ from fastlog_ext.system cimport (
     load_ptr, load32_relaxed, pthread_cond_destroy, pthread_cond_init, pthread_mutex_destroy,
     pthread_mutex_init, sched_yield, store32, store32_relaxed, store64, store64_relaxed,
     store64_seq, store_ptr)
-from fastlog_ext.waiters cimport waiter_list_destroy, waiter_list_init
+from fastlog_ext.waiters cimport waiter_list_destroy, waiter_list_init, waiters_close
 
 cdef int64_t live_logs = 0
 cdef int64_t generations = 0
@@ -19,7 +20,7 @@ cdef int64_t generations = 0
 
 # --- life ---
 
-cdef PartitionLog *partition_log_new(const char *folder) noexcept nogil:
+cdef PartitionLog *partition_log_new(const char *folder, DiskState *disk) noexcept nogil:
     cdef PartitionLog *log = <PartitionLog *>calloc(1, sizeof(PartitionLog))
     if log == NULL:
         return NULL
@@ -31,6 +32,9 @@ cdef PartitionLog *partition_log_new(const char *folder) noexcept nogil:
         free(log)
         return NULL
     log.references = 1
+    if disk != NULL:
+        disk_retain(disk)
+        log.disk = disk
     waiter_list_init(&log.fetch_waiters)
     waiter_list_init(&log.commit_waiters)
     pthread_mutex_init(&log.control_lock, NULL)
@@ -53,6 +57,8 @@ cdef void destroy(PartitionLog *log) noexcept nogil:
     waiter_list_destroy(&log.commit_waiters)
     pthread_mutex_destroy(&log.control_lock)
     pthread_cond_destroy(&log.control_turn)
+    if log.disk != NULL:
+        disk_release(log.disk)
     free(log.folder)
     free(log)
     add64(&live_logs, -1)
@@ -72,8 +78,13 @@ cdef int64_t log_live_count() noexcept nogil:
 
 
 cdef void log_fail(PartitionLog *log, int error) noexcept nogil:
-    if cas32(&log.state, LOG_ONLINE, LOG_OFFLINE):
-        store32(&log.storage_errno, error)
+    cas32(&log.storage_errno, 0, error)     # the first failure is the one that is told
+    if not cas32(&log.state, LOG_ONLINE, LOG_OFFLINE):
+        return
+    waiters_close(&log.commit_waiters)
+    waiters_close(&log.fetch_waiters)
+    if log.disk != NULL:
+        disk_ring(log.disk)
 
 
 # --- the published view ---
@@ -140,6 +151,8 @@ cdef void log_new_generation(PartitionLog *log) noexcept nogil:
 cdef int16_t partition_log_check_epoch(PartitionLog *log,
                                        int32_t current_leader_epoch) noexcept nogil:
     cdef int32_t epoch
+    if load32(&log.state) == LOG_OFFLINE:
+        return ERROR_STORAGE            # before any word about epochs, as in Kafka
     if current_leader_epoch == -1:
         return 0
     epoch = load32(&log.view.leader_epoch)

@@ -9,4 +9,6 @@ cdef list raise_log_start(PartitionLog *log, str folder, int64_t offset)
 # due_ms: only if due by then; -1: now
 cdef int roll(PartitionLog *log, str folder, int64_t due_ms) except -1
 cdef int flush(PartitionLog *log, str folder) except -1
+# Its folder failed: as log_fail, and the files are let go. Waits for the writer.
+cdef void take_offline(PartitionLog *log, int error) noexcept nogil
 cdef int close_log(PartitionLog *log, str folder, bint durable) except -1

@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from fastlog_ext.batch cimport BatchInfo
-from fastlog_ext.files cimport sync_file, sync_folder
+from fastlog_ext.files cimport disk_is_full, sync_file, sync_folder
 from fastlog_ext.leader_epochs cimport (
     leader_epochs_clear, leader_epochs_truncate_from_end, leader_epochs_truncate_from_start)
 from fastlog_ext.log_append cimport log_acquire, log_release
@@ -20,7 +20,7 @@ from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
 from fastlog_ext.log_read cimport segment_locate
 from fastlog_ext.log_roll cimport log_jitter, log_roll
 from fastlog_ext.log_state cimport (
-    LOG_CLOSED, LOG_ONLINE, SegmentList, log_active, log_fail, log_new_generation,
+    LOG_CLOSED, LOG_OFFLINE, LOG_ONLINE, SegmentList, log_active, log_fail, log_new_generation,
     log_replace_segments, segments_floor)
 from fastlog_ext.producer_state cimport producer_clear, producer_write_snapshot
 from fastlog_ext.recovery cimport check, rebuild_producers
@@ -297,7 +297,7 @@ cdef int roll(PartitionLog *log, str folder, int64_t due_ms) except -1:
         if usable and roll_due(log, due_ms):
             error = log_roll(log, log.end_offset, wall_clock_ms())
             rolled = 1
-            if error > 0:
+            if error > 0 and not disk_is_full(error):
                 log_fail(log, error)
         log_release(log)
     if not usable:
@@ -343,7 +343,7 @@ cdef int flush(PartitionLog *log, str folder) except -1:
     cdef SegmentList *list = NULL
     cdef int64_t end_offset = 0, generation = 0
     cdef int32_t folder_changed = 0
-    cdef int usable, error = 0
+    cdef int usable, no_room = 0, error = 0
     with nogil:
         log_acquire(log)
         usable = log.state == LOG_ONLINE
@@ -351,10 +351,12 @@ cdef int flush(PartitionLog *log, str folder) except -1:
             list = copy_segments(log)
         if list != NULL:
             error = segment_flush_indexes(log_active(log))
+            no_room = disk_is_full(error)   # the entries stay in memory
             end_offset = log.end_offset
             generation = log.generation
             folder_changed = log.folder_changed
-            log.folder_changed = 0
+            if not error:
+                log.folder_changed = 0
         log_release(log)
     if not usable:
         ensure_usable(log, folder)
@@ -367,9 +369,9 @@ cdef int flush(PartitionLog *log, str folder) except -1:
         if not error and folder_changed:
             error = sync_folder(log.folder)
         log_acquire(log)
-        if error:
+        if error and not no_room:
             log_fail(log, error)
-        elif log.generation == generation and end_offset > log.recovery_point:
+        elif not error and log.generation == generation and end_offset > log.recovery_point:
             store64(&log.recovery_point, end_offset)
         log_release(log)
     check(error, folder)
@@ -401,6 +403,15 @@ cdef int close_log(PartitionLog *log, str folder, bint durable) except -1:
         waiters_close(&log.fetch_waiters)
     check(error, folder)
     return 0
+
+
+cdef void take_offline(PartitionLog *log, int error) noexcept nogil:
+    """Its folder failed. The files are let go, so that the disk can be taken away."""
+    log_fail(log, error)
+    log_acquire(log)
+    if log.state == LOG_OFFLINE:
+        let_go(log)
+    log_release(log)
 
 
 cdef void let_go(PartitionLog *log) noexcept nogil:

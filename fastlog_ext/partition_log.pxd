@@ -1,6 +1,7 @@
 # A partition's log: the only module through which the rest of the data plane appends, reads and
 # waits. The structures and functions live in modules of their own; cimport all of them from here.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from fastlog_ext.disk cimport Disk
 from fastlog_ext.log_state cimport (
     LOG_CLOSED, LOG_OFFLINE, LOG_ONLINE, ORIGIN_CLIENT, ORIGIN_COORDINATOR, ORIGIN_REPLICA,
     READ_TO_END, READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, AppendOrigin, AppendRequest, LogRead,
@@ -23,6 +24,8 @@ cdef class Log:
     cdef readonly bytes topic_id
     # of the process that opened it: a forked child must not touch the files
     cdef int process_id
+    @staticmethod
+    cdef Log handle(str path, str topic, int partition, bytes topic_id, Disk disk)
     cdef PartitionLog *pointer(self) except NULL    # raises in a forked child
     cdef LogView view(self) except *
     cdef change_leader(self, int32_t is_leader, int32_t leader_epoch)

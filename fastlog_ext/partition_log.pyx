@@ -3,18 +3,21 @@ import os
 import resource
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport INT64_MAX, int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
+from fastlog_ext.disk cimport Disk, DiskState
 from fastlog_ext.files cimport read_at
 from fastlog_ext.leader_epochs cimport leader_epochs_assign
 from fastlog_ext.log_append cimport log_acquire, log_release
 from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
+from fastlog_ext.log_settings cimport apply_settings
+from fastlog_ext.log_settings import DEFAULTS
 from fastlog_ext.log_state cimport (
     SegmentList, log_fail, log_live_count, log_segments, partition_log_new)
 from fastlog_ext.log_submit cimport append_all
 from fastlog_ext.log_time cimport log_offset_for_timestamp, log_offset_of_max_timestamp
 from fastlog_ext.log_trim cimport (
-    close_log, flush, raise_log_start, roll, truncate, truncate_fully)
+    close_log, flush, raise_log_start, roll, take_offline, truncate, truncate_fully)
 from fastlog_ext.producer_state cimport producer_expire, producer_list
 from fastlog_ext.reclaim cimport (
     ReclaimSlot, reclaim_collect, reclaim_pending, reclaim_register, reclaim_unregister)
@@ -24,14 +27,7 @@ from fastlog_ext.segment cimport (
     segment_files_live_count, segment_live_count, segment_max_timestamp, segment_open_count,
     segment_set_open_limit, segment_unpin)
 from fastlog_ext.system cimport (
-    getpid, last_errno, load32, load64, sched_yield, store32, store64)
-
-DEFAULTS = {
-    "segment_bytes": 1073741824, "segment_ms": 604800000, "segment_jitter_ms": 0,
-    "segment_index_bytes": 10485760, "index_interval_bytes": 4096, "max_message_bytes": 1048588,
-    "timestamp_type": 0, "timestamp_before_max_ms": INT64_MAX, "timestamp_after_max_ms": INT64_MAX,
-    "preallocate": 0, "compacted": 0, "producer_id_expiration_ms": 86400000,
-    "file_delete_delay_ms": 60000}
+    getpid, last_errno, load32, load64, sched_yield)
 
 TO_HIGH_WATERMARK, TO_LAST_STABLE, TO_END = READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, READ_TO_END
 
@@ -51,34 +47,6 @@ cdef ReclaimSlot *enter() noexcept nogil:
 cdef void leave(ReclaimSlot *slot) noexcept nogil:
     reclaim_unregister(slot)
     reclaim_collect()
-
-
-cdef void apply_settings(PartitionLog *log, dict settings) except *:
-    unknown = settings.keys() - DEFAULTS.keys()
-    if unknown:
-        raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
-    if settings.get("segment_bytes", 1) < 1:
-        raise ValueError("segment_bytes must be positive")
-    log.settings.segment_bytes = settings.get("segment_bytes", log.settings.segment_bytes)
-    log.settings.segment_ms = settings.get("segment_ms", log.settings.segment_ms)
-    log.settings.segment_jitter_ms = settings.get("segment_jitter_ms",
-                                                  log.settings.segment_jitter_ms)
-    log.settings.segment_index_bytes = settings.get("segment_index_bytes",
-                                                    log.settings.segment_index_bytes)
-    log.settings.index_interval_bytes = settings.get("index_interval_bytes",
-                                                     log.settings.index_interval_bytes)
-    log.settings.producer_id_expiration_ms = settings.get(
-        "producer_id_expiration_ms", log.settings.producer_id_expiration_ms)
-    log.settings.file_delete_delay_ms = settings.get("file_delete_delay_ms",
-                                                     log.settings.file_delete_delay_ms)
-    log.settings.preallocate = settings.get("preallocate", log.settings.preallocate)
-    store32(&log.max_message_bytes, settings.get("max_message_bytes", log.max_message_bytes))
-    store32(&log.timestamp_type, settings.get("timestamp_type", log.timestamp_type))
-    store64(&log.timestamp_before_max_ms,
-            settings.get("timestamp_before_max_ms", log.timestamp_before_max_ms))
-    store64(&log.timestamp_after_max_ms, settings.get("timestamp_after_max_ms",
-                                                      log.timestamp_after_max_ms))
-    store32(&log.compacted, settings.get("compacted", log.compacted))
 
 
 cdef class Log:
@@ -105,19 +73,13 @@ cdef class Log:
 
     @staticmethod
     def open(str path, *, str topic, int partition, bytes topic_id, dict settings, bint clean,
-             int64_t recovery_point=0, int64_t log_start_offset=0, int64_t high_watermark=0):
+             int64_t recovery_point=0, int64_t log_start_offset=0, int64_t high_watermark=0,
+             Disk disk=None):
         """Recovers the folder, and creates it if it is absent. `clean`: it was closed properly.
         Without replicas the high watermark is the end of the log, whatever the checkpoint said.
-        Raises OSError, CorruptLog, ValueError (settings)."""
-        cdef Log self = Log.__new__(Log)
-        self.path = os.path.abspath(path)
-        self.topic = topic
-        self.partition = partition
-        self.topic_id = topic_id
-        cdef bytes folder = os.fsencode(self.path)
-        self.log = partition_log_new(folder)
-        if self.log == NULL:
-            raise MemoryError
+        `disk` rings when the log's storage fails. Raises OSError, CorruptLog, ValueError
+        (settings)."""
+        cdef Log self = Log.handle(path, topic, partition, topic_id, disk)
         apply_settings(self.log, {**DEFAULTS, **settings})
         cdef ReclaimSlot *slot
         with nogil:
@@ -126,6 +88,29 @@ cdef class Log:
             recover(self.log, self.path, clean, recovery_point, log_start_offset)
         finally:
             leave(slot)
+        return self
+
+    @staticmethod
+    def offline(str path, *, str topic, int partition, bytes topic_id, int error):
+        """A log that cannot be reached, of a folder that failed with that errno; opens no file."""
+        cdef Log self = Log.handle(path, topic, partition, topic_id, None)
+        apply_settings(self.log, DEFAULTS)
+        with nogil:
+            log_fail(self.log, error)
+        return self
+
+    @staticmethod
+    cdef Log handle(str path, str topic, int partition, bytes topic_id, Disk disk):
+        cdef Log self = Log.__new__(Log)
+        cdef DiskState *state = NULL if disk is None else disk.state
+        self.path = os.path.abspath(path)
+        self.topic = topic
+        self.partition = partition
+        self.topic_id = topic_id
+        cdef bytes folder = os.fsencode(self.path)
+        self.log = partition_log_new(folder, state)
+        if self.log == NULL:
+            raise MemoryError
         return self
 
     # --- leadership and settings ---
@@ -221,7 +206,7 @@ cdef class Log:
     def storage_error(self):
         """errno of the failure that took the log offline, or None."""
         cdef PartitionLog *log = self.pointer()
-        return log.storage_errno if load32(&log.state) == LOG_OFFLINE else None
+        return load32(&log.storage_errno) if load32(&log.state) == LOG_OFFLINE else None
 
     @property
     def closed(self) -> bool:
@@ -422,6 +407,21 @@ cdef class Log:
         try:
             close_log(log, self.path, False)
         finally:
+            leave(slot)
+
+    def fail(self, int error):
+        """Its folder failed with that errno: it is offline from now on. Does not wait."""
+        cdef PartitionLog *log = self.pointer()
+        with nogil:
+            log_fail(log, error)
+
+    def take_offline(self, int error):
+        """As fail, and lets go of the files, once nobody writes to them."""
+        cdef PartitionLog *log = self.pointer()
+        cdef ReclaimSlot *slot
+        with nogil:
+            slot = enter()
+            take_offline(log, error)
             leave(slot)
 
     # --- producers ---

@@ -3,7 +3,7 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport strdup, strlen
 from fastlog_ext.batch cimport BatchInfo
-from fastlog_ext.files cimport copy_prefix, open_file, truncate_to
+from fastlog_ext.files cimport copy_prefix, disk_is_full, open_file, truncate_to
 from fastlog_ext.index cimport (
     OFFSET_ENTRY, TIME_ENTRY, index_append, index_count, index_destroy, index_floor, index_flush,
     index_get, index_has_unwritten, index_init, index_needs_flush, index_truncate)
@@ -256,6 +256,14 @@ cdef int create_file(Segment *segment, const char *suffix) noexcept nogil:
     return open_or_evict(segment.path, suffix, O_RDWR | O_CREAT | O_EXCL)
 
 
+cdef void unlink_indexes(Segment *segment) noexcept nogil:
+    cdef char path[PATH_LIMIT]
+    snprintf(path, PATH_LIMIT, b"%s.index", segment.path)
+    unlink(path)
+    snprintf(path, PATH_LIMIT, b"%s.timeindex", segment.path)
+    unlink(path)
+
+
 cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t now_ms,
                              int *error) noexcept nogil:
     cdef int fd
@@ -274,6 +282,7 @@ cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t no
         fd = create_file(segment, b".log")
     if fd < 0:
         error[0] = -fd
+        unlink_indexes(segment)         # without their log they would be nobody's
         free_segment(segment)
         return NULL
     segment.files = new_files(fd, 1)
@@ -414,7 +423,10 @@ cdef int segment_note_batch(Segment *segment, const BatchInfo *info, int64_t pos
         error = append_entry(segment, 0, last_offset - segment.base_offset, <int32_t>position)
         if not error:
             error = segment_note_max_timestamp(segment)
-        segment.bytes_since_index = 0
+        if disk_is_full(error):
+            error = 0                   # the indexes are sparse: the next batch tries again
+        else:
+            segment.bytes_since_index = 0
     segment.bytes_since_index += info.size
     return error
 

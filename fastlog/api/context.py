@@ -43,6 +43,8 @@ class PartitionState(Protocol):
     def replicas(self) -> Sequence[int]: ...
     @property
     def isr(self) -> Sequence[int]: ...
+    @property
+    def offline(self) -> Sequence[int]: ...  # replicas whose log folder failed
 
 
 class TopicState(Protocol):

@@ -92,6 +92,8 @@ def _log(context: Context, request: Message, topic: str, partition: Message) -> 
     if state is None or partition.partition_index not in state.partitions:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     log = context.log(topic, partition.partition_index)
+    if log is not None and log.storage_error is not None:
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
     is_leader = state.partitions[partition.partition_index].leader == context.node_id
     if log is None or not (is_leader or request.replica_id == DEBUGGER):
         raise KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER)

@@ -141,6 +141,7 @@ def _partition(number: int, state: PartitionState) -> Message:
         leader_epoch=state.leader_epoch,
         replica_nodes=list(state.replicas),
         isr_nodes=list(state.isr),
+        offline_replicas=list(state.offline),
     )
     return partition
 
@@ -150,8 +151,9 @@ def _hide_what_is_gone(response: Message, version: int, alive: set[int]) -> None
     for topic in response.topics:
         for partition in topic.partitions:
             replicas = partition.replica_nodes
-            partition.offline_replicas = [id for id in replicas if id not in alive]
-            lost = bool(partition.offline_replicas) and version == 0
+            failed = partition.offline_replicas
+            partition.offline_replicas = [id for id in replicas if id not in alive or id in failed]
+            lost = version == 0 and not alive.issuperset(replicas)
             if version == 0:
                 partition.replica_nodes = [id for id in replicas if id in alive]
                 partition.isr_nodes = [id for id in partition.isr_nodes if id in alive]

@@ -74,9 +74,10 @@ class Settings:
         return self["broker.id"] if self["broker.id"] >= 0 else self["node.id"]
 
     @property
-    def log_dir(self) -> str:
-        """log.dirs comes before log.dir, as in Kafka."""
-        return self["log.dirs"].strip() if self["log.dirs"] else self["log.dir"]
+    def log_dirs(self) -> list[str]:
+        """The folders of log.dirs, which comes before log.dir, as in Kafka."""
+        named = self["log.dirs"] or self["log.dir"] or ""
+        return [folder.strip() for folder in named.split(",") if folder.strip()]
 
     @property
     def connection_overrides(self) -> list[tuple[str, int]]:
@@ -196,12 +197,13 @@ class _Combination:
 
     def _folders(self):
         name = "log.dirs" if self.settings["log.dirs"] else "log.dir"
-        folders = [part.strip() for part in (self.settings[name] or "").split(",") if part.strip()]
+        folders = self.settings.log_dirs
         where = self.settings.where(name)
         if not folders:
             yield f"{where}: {name}: a folder is needed"
-        elif len(folders) > 1:
-            yield f"{where}: {name}: several folders are not supported in this version of fastlog"
+        paths = [os.path.abspath(folder) for folder in folders]
+        for path in sorted({path for path in paths if paths.count(path) > 1}):
+            yield f"{where}: {name}: {path} is given twice"
 
     def _ids(self):
         broker, node = self.settings["broker.id"], self.settings["node.id"]

@@ -24,7 +24,11 @@ from fastlog.console.event_log import configure
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fastlog serve`."""
     add = parser.add_argument
-    add("--data", metavar="DIR", help="the folder of the logs (log.dirs; default fastlog-data)")
+    add(
+        "--data",
+        metavar="DIR",
+        help="the log folder, or several with commas (log.dirs; default fastlog-data)",
+    )
     add("--listen", metavar="HOST:PORT", help="where to listen (default 127.0.0.1:9092)")
     add("--config", metavar="FILE", help="settings: TOML, or a Kafka server.properties")
     add("--set", metavar="NAME=VALUE", action="append", default=[], help="one setting, by its name")
@@ -80,8 +84,13 @@ async def serve(settings: Settings) -> int:
         await broker.stop()
         raise CommandError(str(error)) from None
     announce(broker)
-    await signals.stop.wait()
+    waits = [asyncio.create_task(event.wait()) for event in (signals.stop, broker.failed)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
     await broker.stop()
+    if broker.failed.is_set():
+        raise CommandError(f"all log folders have failed: {broker.data}")
     return 0 if broker.stopped_clean else 1
 
 
@@ -91,4 +100,4 @@ def announce(broker) -> None:
         for host, port in broker.endpoints:
             shown = f"[{host}]" if ":" in host else host
             print(f"fastlog {__version__} listening on {shown}:{port}")
-        print(f"data in {broker.data_folder}", flush=True)
+        print(f"data in {broker.data}", flush=True)

@@ -16,10 +16,17 @@ class PartitionState(NamedTuple):
     isr: tuple[int, ...]
     replicas: tuple[int, ...]
     partition_epoch: int = 0  # the state node's version
+    offline: tuple[int, ...] = ()  # replicas whose log folder failed; known to the controller only
 
     @classmethod
-    def of(cls, state: LeaderAndIsr, replicas: tuple[int, ...], version: int) -> "PartitionState":
-        return cls(state.leader, state.leader_epoch, state.isr, replicas, version)
+    def of(
+        cls,
+        state: LeaderAndIsr,
+        replicas: tuple[int, ...],
+        version: int,
+        offline: tuple[int, ...] = (),
+    ) -> "PartitionState":
+        return cls(state.leader, state.leader_epoch, state.isr, replicas, version, offline)
 
 
 class TopicDescription(NamedTuple):

@@ -70,6 +70,9 @@ class Control:
         self._unclean: frozenset[int] = frozenset()
         self.live: list[int] = []
         self.topics = TopicTable()
+        self._offline: set[tuple[str, int]] = set()
+        self._is_offline: Callable[[str, int], bool] | None = None  # while it starts
+        self._deleting: set[str] = set()
         self.on_created: list[Listener] = []
         self.on_deleted: list[Listener] = []
 
@@ -81,10 +84,16 @@ class Control:
     def by_id(self, topic_id: bytes) -> TopicDescription | None:
         return self.topics.by_id(topic_id)
 
-    async def start(self, *, clean: bool = True) -> None:
+    async def start(
+        self,
+        *,
+        clean: bool = True,
+        is_offline: Callable[[str, int], bool] | None = None,
+    ) -> None:
         """Stands for controller and reads every topic; completes what a former controller began.
 
         `clean`: this broker's logs were closed in order; its partitions keep their leader epochs.
+        `is_offline(topic, partition)`: whether its replica lies in a log folder that failed.
         KafkaError 41: another broker is the controller. Deletions that were begun are carried out,
         with their callbacks; `on_created` is not called for what was there.
         """
@@ -92,9 +101,41 @@ class Control:
             self._leadership = await elect(self._coordination, self._broker_id)
             if self._leadership is None:
                 raise KafkaError(ErrorCode.NOT_CONTROLLER, "another broker is the controller")
+            self._is_offline = is_offline
             self._unclean = frozenset() if clean else frozenset([self._broker_id])
             await self._load()
-            self._unclean = frozenset()
+            self._unclean, self._is_offline = frozenset(), None
+
+    async def take_offline(self, partitions: Collection[tuple[str, int]]) -> None:
+        """This broker's replicas of these partitions lie in a log folder that failed.
+
+        Where it led it leads no more, until a start that finds the folder in order. `topics` shows
+        that even when it cannot be written; then KafkaError, as for any change.
+        """
+        self._offline.update(partitions)
+        self._stale = True
+        try:
+            async with self._change():
+                await self._refresh()
+        finally:
+            for name in {topic for topic, _ in partitions}.intersection(self.topics):
+                self.topics.put(self._without_leaders(self.topics[name]))
+
+    def _without_leaders(self, topic: TopicDescription) -> TopicDescription:
+        here = (self._broker_id,)
+        states = {
+            number: state._replace(leader=NO_LEADER, offline=here)
+            if (topic.name, number) in self._offline and state.leader == self._broker_id
+            else state
+            for number, state in topic.partitions.items()
+        }
+        return topic._replace(partitions=states)
+
+    def _available(self, topic: str, partition: int) -> list[int]:
+        """The live brokers, but not this one if its replica is offline."""
+        if (topic, partition) not in self._offline:
+            return self.live
+        return [broker for broker in self.live if broker != self._broker_id]
 
     async def create_topic(
         self,
@@ -112,7 +153,7 @@ class Control:
             await self._refresh()
             topic = decide_creation(
                 request,
-                self.topics,
+                self.topics.keys() | self._deleting,
                 self.live,
                 self._settings["num.partitions"],
                 self._settings["default.replication.factor"],
@@ -134,7 +175,8 @@ class Control:
         async with self._change():
             await self._refresh()
             request = CreateRequest(name, assignments=assignments)
-            topic = decide_creation(request, self.topics, self.live, 1, 1, self._chance())
+            existing = self.topics.keys() | self._deleting
+            topic = decide_creation(request, existing, self.live, 1, 1, self._chance())
             epochs = {number: epoch + 1 for number, epoch in leader_epochs.items()}
             return await self._create(topic, topic_id, epochs)
 
@@ -206,24 +248,37 @@ class Control:
             self._random = Random()
         return self._random
 
-    @staticmethod
     def _describe(
+        self,
         topic: NewTopic,
         topic_id: bytes,
         states: Mapping[int, LeaderAndIsr],
         versions: Mapping[int, int],
     ) -> TopicDescription:
         partitions = {
-            number: PartitionState.of(states[number], replicas, versions.get(number, 0))
+            number: PartitionState.of(
+                states[number], replicas, versions.get(number, 0), self._offline_here(topic, number)
+            )
             if number in states
-            else PartitionState(NO_LEADER, 0, (), replicas)
+            else PartitionState(
+                NO_LEADER, 0, (), replicas, offline=self._offline_here(topic, number)
+            )
             for number, replicas in topic.assignment.items()
         }
         return TopicDescription(topic.name, topic_id, partitions, dict(topic.configs))
 
+    def _offline_here(self, topic: NewTopic, number: int) -> tuple[int, ...]:
+        return (self._broker_id,) if (topic.name, number) in self._offline else ()
+
     async def _finish_deletion(self, topic: TopicDescription) -> None:
-        """Everything after the marker: logs first, so that a crash on the way is found again."""
+        """Everything after the marker: logs first, so that a crash on the way is found again.
+
+        With a replica in a folder that failed, the rest waits for a start that finds the folder.
+        """
         await self._tell(self.on_deleted, topic)
+        if any((topic.name, number) in self._offline for number in topic.partitions):
+            self._deleting.add(topic.name)
+            return
         nodes = await self._nodes_below(znodes.topic(topic.name))
         config = znodes.config("topics", topic.name)
         config_exists = await self._coordination.exists(config) is not None
@@ -318,15 +373,16 @@ class Control:
         found = await asyncio.gather(*(self._read(path) for path in paths.values()))
         for (number, path), (data, version) in zip(paths.items(), found, strict=True):
             replicas = topic.assignment[number]
+            if self._is_offline and self._is_offline(topic.name, number):
+                self._offline.add((topic.name, number))
+            live = self._available(topic.name, number)
             if version < 0:
-                first = first_state(replicas, self.live, self.controller_epoch)
+                first = first_state(replicas, live, self.controller_epoch)
                 if first is not None:
                     missing[number] = states[number] = first
                 continue
             state = LeaderAndIsr.decode(data)
-            change = state_after_start(
-                state, replicas, self.live, self._unclean, self.controller_epoch
-            )
+            change = state_after_start(state, replicas, live, self._unclean, self.controller_epoch)
             states[number] = change or state
             versions[number] = version + (change is not None)
             if change is not None:

@@ -1,6 +1,21 @@
 """Why a folder of logs cannot be used. Each message is one line that names the folder."""
 
+import errno
 from pathlib import Path
+
+# Of these the process, the room on the disk or one name is the reason. Every other error of the
+# file system says that the folder's storage is broken or gone.
+_HARMLESS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG),
+}
+
+
+def is_storage_failure(error: BaseException) -> bool:
+    """Whether the exception means that the storage of a whole folder failed."""
+    if isinstance(error, FolderNotUsable):
+        error = error.error
+    return isinstance(error, OSError) and error.errno not in _HARMLESS
 
 
 class FolderError(Exception):
@@ -26,6 +41,16 @@ class FolderNotUsable(FolderError):
         self.error = error
 
 
+class DuplicateLog(FolderError):
+    """Two folders hold the same partition."""
+
+    def __init__(self, name: str, one: Path, other: Path) -> None:
+        super().__init__(
+            f"{name} is in two log folders, {one} and {other}: which of them holds its records "
+            "cannot be told; move one away"
+        )
+
+
 class ForeignFolder(FolderError):
     """meta.properties says that the folder belongs to another cluster, broker or format."""
 
@@ -39,6 +64,12 @@ class LogsNotOpened(FolderError):
         more = f" (and {len(failures) - 1} more logs)" if len(failures) > 1 else ""
         super().__init__(f"{path / name} cannot be opened: {reason}{more}")
         self.failures = failures
+
+    @property
+    def storage_failure(self) -> OSError | None:
+        """The first failure that is not of one log but of the folder."""
+        found = (error for _, error in self.failures if is_storage_failure(error))
+        return next((error for error in found if isinstance(error, OSError)), None)
 
 
 class TopicIdMismatch(FolderError):

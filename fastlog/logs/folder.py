@@ -1,5 +1,6 @@
 """A folder of logs: its lock, whose it is (meta.properties), and whether it was left in order."""
 
+import errno
 import json
 import os
 import time
@@ -29,6 +30,7 @@ class LogFolder:
     def __init__(self, path: Path, lock: FolderLock) -> None:
         self.path = path
         self.lock = lock
+        self._place = _place_of(path)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "LogFolder":
@@ -42,14 +44,23 @@ class LogFolder:
                 folder.mkdir(parents=True)
                 sync_folder(folder.parent)
             os.listdir(folder)
-            lock = FolderLock(folder)
+            return cls(folder, FolderLock(folder))
         except OSError as error:
             raise FolderNotUsable(folder, error) from None
-        return cls(folder, lock)
 
     def close(self) -> None:
         """Gives the lock back. Again: nothing happens."""
         self.lock.release()
+
+    def check_place(self) -> None:
+        """OSError when what the path leads to is not the folder that was opened.
+
+        It may have been removed or unmounted: what is written then would go to another disk.
+        """
+        if _place_of(self.path) != self._place:
+            raise FileNotFoundError(
+                errno.ENOENT, "another folder has taken its place: was it unmounted?", self.path
+            )
 
     # --- whose it is ---
 
@@ -124,6 +135,11 @@ class LogFolder:
         """All logs are closed and their checkpoints written. OSError."""
         content = json.dumps({"version": 0, "brokerEpoch": broker_epoch}, separators=(",", ":"))
         replace_file(self.path / CLEAN_MARKER, content.encode())
+
+
+def _place_of(path: Path) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _escape(value: str) -> str:

@@ -5,6 +5,7 @@ library closes another descriptor of the file, and two brokers in one process ex
 Java's FileLock is a POSIX lock on the same file; the two kinds conflict, as they must.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -63,9 +64,11 @@ class FolderLock:
     def release(self) -> None:
         """The file stays: to delete it would take it away from under whoever locks it next."""
         if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, 0)
-            # Not left to the close: a child in the middle of its fork may hold a copy still.
-            _lock(self._descriptor, fcntl.F_UNLCK)
+            with contextlib.suppress(OSError):  # the folder's storage has failed
+                os.ftruncate(self._descriptor, 0)
+            with contextlib.suppress(OSError):
+                # Not left to the close: a child in the middle of its fork may hold a copy still.
+                _lock(self._descriptor, fcntl.F_UNLCK)
             self.forget()
 
     def forget(self) -> None:

@@ -30,7 +30,6 @@ class Housekeeping:
         self.high_watermarks = Checkpoint(folder.path, HIGH_WATERMARKS)
         self.log_start_offsets = Checkpoint(folder.path, LOG_START_OFFSETS)
         self._logs = logs
-        self._failed: set[Partition] = set()
 
     def checkpoint_recovery_points(self) -> None:
         """Syncs the segments that were sealed since the last time, and writes how far that is.
@@ -69,12 +68,8 @@ class Housekeeping:
             self._attempt(partition, log.expire_producers, now_ms)
 
     def guard(self) -> None:
-        """Keeps the folder's lock, and tells of logs whose storage failed. FolderInUse, OSError."""
-        for partition, log in list(self._logs.items()):
-            error = log.storage_error
-            if error is not None and partition not in self._failed:
-                self._failed.add(partition)
-                logger.error("%s-%d is offline: %s", *partition, os.strerror(error))
+        """Keeps the folder's lock. FolderInUse, OSError when the folder is gone."""
+        self.folder.check_place()
         self.folder.lock.renew()
 
     def _online(self) -> list[tuple[Partition, Log]]:
@@ -89,6 +84,7 @@ class Housekeeping:
                 logger.error("%s-%d: %s", *partition, error)
 
     def _write(self, checkpoint: Checkpoint, offset_of: Callable[[Log], int | None]) -> None:
+        self.folder.check_place()
         offsets = {partition: offset_of(log) for partition, log in list(self._logs.items())}
         checkpoint.write({key: offset for key, offset in offsets.items() if offset is not None})
 

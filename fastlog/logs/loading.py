@@ -11,6 +11,7 @@ from fastlog.logs import partition as names
 from fastlog.logs.errors import FolderNotUsable
 from fastlog.logs.folder import LogFolder
 from fastlog.logs.housekeeping import Housekeeping
+from fastlog_ext.disk import Disk
 from fastlog_ext.partition_log import Log
 
 Partition = tuple[str, int]
@@ -30,9 +31,11 @@ class Loader:
         housekeeping: Housekeeping,
         clean: bool,
         settings_of: Callable[[str], dict[str, int]],
+        disk: Disk,
     ) -> None:
         self.folder = folder
         self.clean = clean
+        self._disk = disk
         self._settings_of = settings_of
         self._settings: dict[str, dict[str, int]] = {}
         self._recovery_points = housekeeping.recovery_points.read()
@@ -94,6 +97,7 @@ class Loader:
             recovery_point=self._recovery_points.get(partition, 0),
             log_start_offset=self._log_start_offsets.get(partition, 0),
             high_watermark=self._high_watermarks.get(partition, 0),
+            disk=self._disk,
         )
         seconds = time.monotonic() - started
         if seconds > LONG_RECOVERY_S:

@@ -1,21 +1,33 @@
-"""All logs of one folder: opened together, kept by the clock, closed together."""
+"""All logs of one folder: opened together, kept by the clock, closed together.
+
+When the folder's storage fails, whoever notices it (a log's append or read, a checkpoint), all its
+logs go offline together: nothing is written any more, and their clients get KAFKA_STORAGE_ERROR.
+"""
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from fastlog.logs import partition as names
 from fastlog.logs.deletion import DelayedDeletion
-from fastlog.logs.errors import FolderError, FolderNotUsable, LogsNotOpened, TopicIdMismatch
+from fastlog.logs.errors import (
+    FolderError,
+    FolderNotUsable,
+    LogsNotOpened,
+    TopicIdMismatch,
+    is_storage_failure,
+)
 from fastlog.logs.files import sync_folder
 from fastlog.logs.folder import LogFolder
 from fastlog.logs.housekeeping import Housekeeping
 from fastlog.logs.loading import Loader
+from fastlog_ext.disk import Disk
 from fastlog_ext.partition_log import Log
 
 Partition = tuple[str, int]
@@ -55,13 +67,19 @@ class LogManager:
         self.folder = folder
         self.intervals = intervals or Intervals()
         self.was_clean = False
+        self.failure: OSError | None = None
+        # Called with partitions whose logs have gone offline, by the folder's failure or their own.
+        self.on_offline: Callable[[Collection[Partition]], None] = _nobody_listens
         self._logs: dict[Partition, Log] = {}
+        self._told_offline: set[Partition] = set()
+        self._disk = Disk()
         self._busy: weakref.WeakValueDictionary[Partition, asyncio.Lock]
         self._busy = weakref.WeakValueDictionary()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fastlog-logs")
         self._housekeeping = Housekeeping(folder, self._logs)
         self._deletion = DelayedDeletion(self._pool)
         self._timers: list[asyncio.Task] = []
+        self._letting_go: list[asyncio.Future] = []
         self._delete_delays_ms: dict[Partition, int] = {}
 
     # --- what is there ---
@@ -88,7 +106,8 @@ class LogManager:
         does not tell. Raises LogsNotOpened, FolderNotUsable; abort is then all that is left to do.
         """
         self.was_clean = self.folder.take_clean_marker()
-        loader = Loader(self.folder, self._housekeeping, self.was_clean, settings_of)
+        asyncio.get_running_loop().add_reader(self._disk.alarm_fd, self._alarmed)
+        loader = Loader(self.folder, self._housekeeping, self.was_clean, settings_of, self._disk)
         partitions, leftovers = loader.partitions()
         for path in leftovers:
             self._deletion.remove_later(path, FILE_DELETE_DELAY_MS)
@@ -134,11 +153,56 @@ class LogManager:
                 await self._run(work)
                 told = None
             except (OSError, FolderError) as error:
+                if isinstance(error, OSError) and is_storage_failure(error):
+                    self.fail(error)
+                    return
                 if str(error) != told:  # a full disk is told once, not every few seconds
                     told = str(error)
                     logger.error("%s: %s", self.folder.path, error)
             except Exception:
                 logger.exception("%s: defect in %s", self.folder.path, work.__name__)
+
+    # --- failure ---
+
+    def fail(self, error: OSError) -> None:
+        """The folder's storage failed: all its logs are offline from now on. Does not wait."""
+        if self.failure is not None:
+            return
+        self.failure = error
+        code = error.errno or 0
+        for log in self._logs.values():
+            log.fail(code)
+        for timer in self._timers:
+            timer.cancel()
+        self._deletion.cancel()
+        what = f"{error.strerror or error} ({error.filename})" if error.filename else str(error)
+        logger.error("%s is offline, with its %d logs: %s", self.folder.path, len(self._logs), what)
+        self._letting_go = [
+            asyncio.ensure_future(self._run(log.take_offline, code)) for log in self._logs.values()
+        ]
+        self.on_offline(list(self._logs))
+
+    def _alarmed(self) -> None:
+        """A log has gone offline."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._disk.alarm_fd)
+        for partition, log in list(self._logs.items()):
+            code = log.storage_error
+            if code is None or self.failure is not None or partition in self._told_offline:
+                continue
+            error = OSError(code, os.strerror(code), log.path)
+            if is_storage_failure(error):
+                self.fail(error)
+            else:
+                self._told_offline.add(partition)
+                logger.error("%s-%d is offline: %s", *partition, error.strerror)
+                self.on_offline([partition])
+
+    def _may_fail(self, error: FolderNotUsable) -> FolderNotUsable:
+        """`error`, after the folder went offline if that is what it means."""
+        if is_storage_failure(error):
+            self.fail(error.error)
+        return error
 
     # --- partitions come and go ---
 
@@ -153,7 +217,11 @@ class LogManager:
         async with self._lock_of(key):
             log = self._logs.get(key)
             if log is None:
-                log = self._logs[key] = await self._run(self._create, key, topic_id, settings)
+                try:
+                    log = await self._run(self._create, key, topic_id, settings)
+                except FolderNotUsable as error:
+                    raise self._may_fail(error) from None
+                self._logs[key] = log
             elif log.topic_id != topic_id:
                 raise TopicIdMismatch(
                     f"{log.path} holds topic {names.encode_topic_id(log.topic_id)},"
@@ -164,8 +232,11 @@ class LogManager:
 
     def _create(self, key: Partition, topic_id: bytes, settings: EngineSettings) -> Log:
         path = self.folder.path / names.folder_name(*key)
+        made = False
         try:
+            self.folder.check_place()
             path.mkdir()
+            made = True
             names.write_topic_id(path, topic_id)
             sync_folder(self.folder.path)
             return Log.open(
@@ -175,8 +246,13 @@ class LogManager:
                 topic_id=topic_id,
                 settings=settings,
                 clean=True,
+                disk=self._disk,
             )
         except OSError as error:
+            if made:  # another folder may take the partition
+                import shutil  # not for the start: it brings every compressor along
+
+                shutil.rmtree(path, ignore_errors=True)
             raise FolderNotUsable(path, error) from None
 
     async def update_settings(self, topic: str, settings: EngineSettings) -> None:
@@ -199,6 +275,13 @@ class LogManager:
         logger.info("%s-%d is closed; its files go in %.0f s", topic, partition, delay_ms / 1000)
         return True
 
+    async def forget(self, topic: str, partition: int) -> None:
+        """Closes a log of a folder that failed; its files stay as they are."""
+        async with self._lock_of((topic, partition)):
+            log = self._logs.pop((topic, partition), None)
+            if log is not None:
+                await self._run(log.remove)
+
     async def set_aside(self, topic: str, partition: int) -> bool:
         """Closes a log that nobody knows of; its files stay, in `<topic>-<partition>.<id>-stray`.
 
@@ -212,16 +295,21 @@ class LogManager:
 
     async def _put_aside(self, key: Partition, fate: str):
         async with self._lock_of(key):
-            log = self._logs.pop(key, None)
+            log = self._logs.get(key)
             if log is None:
                 return None
             target = self.folder.path / names.set_aside_name(*key, fate)
-            await self._run(self._close_and_rename, log, target)
+            try:
+                await self._run(self._close_and_rename, log, target)
+            except FolderNotUsable as error:
+                raise self._may_fail(error) from None
+            del self._logs[key]
             return target
 
     def _close_and_rename(self, log: Log, target) -> None:
         log.remove()
         try:
+            self.folder.check_place()
             os.rename(log.path, target)
             sync_folder(self.folder.path)
         except OSError as error:
@@ -237,9 +325,23 @@ class LogManager:
     async def shutdown(self) -> bool:
         """Closes all logs, writes the checkpoints, then the clean marker, then unlocks the folder.
 
-        Returns whether everything was closed in order; if not, the next start recovers.
+        Returns whether everything was closed in order; if not, the next start recovers. Of a folder
+        that failed nothing is written.
         """
         await self._stop_timers()
+        clean = await (self._close_all() if self.failure is None else self._let_go_all())
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._logs.clear()
+        self._let_go_folder()
+        return clean
+
+    async def _let_go_all(self) -> bool:
+        await asyncio.gather(*self._letting_go, return_exceptions=True)
+        for log in self._logs.values():
+            await self._run(log.remove)
+        return False
+
+    async def _close_all(self) -> bool:
         results = await asyncio.gather(
             *(self._run(log.close) for log in self._logs.values()), return_exceptions=True
         )
@@ -255,10 +357,11 @@ class LogManager:
         except OSError as error:
             clean = False
             logger.error("%s: the clean marker is not written: %s", self.folder.path, error)
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._logs.clear()
-        self.folder.close()
         return clean
+
+    def _let_go_folder(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._disk.alarm_fd)
+        self.folder.close()
 
     def abort(self) -> None:
         """Lets go of everything at once. The next start finds no clean marker and recovers."""
@@ -266,7 +369,7 @@ class LogManager:
             timer.cancel()
         self._deletion.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self.folder.close()
+        self._let_go_folder()
 
     async def _stop_timers(self) -> None:
         for timer in self._timers:
@@ -286,3 +389,7 @@ class LogManager:
     def _note_delay(self, key: Partition, settings: EngineSettings) -> None:
         if "file_delete_delay_ms" in settings:
             self._delete_delays_ms[key] = settings["file_delete_delay_ms"]
+
+
+def _nobody_listens(partitions: Collection[Partition]) -> None:
+    """Logs that nobody shares with others have nobody to tell."""

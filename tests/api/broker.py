@@ -26,6 +26,7 @@ class Partition:
     leader_epoch: int = 0
     replicas: tuple[int, ...] = (1,)
     isr: tuple[int, ...] = (1,)
+    offline: tuple[int, ...] = ()
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Log:
     undecided: int = 0  # of what is left, records above the last stable offset
     files: list[dict[str, Any]] = field(default_factory=list)
     broken: bool = False
+    storage_error: int | None = None
 
     @property
     def end_offset(self) -> int:

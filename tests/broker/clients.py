@@ -8,7 +8,7 @@ from tests.clients.raw_client import build
 from tests.peers.wire import Connection
 
 NONE, OUT_OF_RANGE, UNKNOWN_TOPIC, STORAGE_ERROR = 0, 1, 3, 56
-PRODUCE, METADATA, CREATE_TOPICS, DELETE_TOPICS = 0, 3, 19, 20
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, CREATE_TOPICS, DELETE_TOPICS = 0, 1, 2, 3, 19, 20
 
 
 class Client(Connection):
@@ -56,3 +56,44 @@ class Client(Connection):
         answer = self.ask(PRODUCE, 8, acks=-1, timeout_ms=20_000, topic_data=data)
         found = answer.responses[0].partition_responses[0]
         return found.error_code, found.base_offset
+
+    def fetch(
+        self, topic: str, partition: int = 0, offset: int = 0, *, epoch: int = -1, **limits: int
+    ) -> Any:
+        """One partition's part of a Fetch: error_code, high_watermark, records."""
+        wanted = {"partition": partition, "current_leader_epoch": epoch, "fetch_offset": offset}
+        wanted["partition_max_bytes"] = limits.get("partition_max_bytes", 1 << 20)
+        answer = self.ask(
+            FETCH,
+            11,
+            replica_id=-1,
+            max_wait_ms=limits.get("max_wait_ms", 200),
+            min_bytes=1,
+            max_bytes=1 << 26,
+            session_epoch=-1,
+            topics=[{"topic": topic, "partitions": [wanted]}],
+        )
+        return answer.responses[0].partitions[0]
+
+    def end_offset(self, topic: str, partition: int = 0, *, epoch: int = -1) -> tuple[int, int]:
+        """The error code and the offset of ListOffsets for the latest."""
+        wanted = {"partition_index": partition, "current_leader_epoch": epoch, "timestamp": -1}
+        answer = self.ask(
+            LIST_OFFSETS, 5, replica_id=-1, topics=[{"name": topic, "partitions": [wanted]}]
+        )
+        found = answer.topics[0].partitions[0]
+        return found.error_code, found.offset
+
+    def leaders(self, topic: str) -> dict[int, tuple[int, int, list[int], list[int]]]:
+        """By partition: error code, leader (0: some broker), in-sync replicas, offline ones."""
+        answer = self.ask(METADATA, 12, topics=[{"name": topic, "topic_id": bytes(16)}])
+        broker = answer.brokers[0].node_id
+        return {
+            p.partition_index: (
+                p.error_code,
+                p.leader_id if p.leader_id != broker else 0,
+                [id - broker for id in p.isr_nodes],
+                [id - broker for id in p.offline_replicas],
+            )
+            for p in answer.topics[0].partitions
+        }

@@ -47,7 +47,7 @@ def test_defaults():
     assert settings.where("num.partitions") == "default"
     assert settings.listeners == [Listener("PLAINTEXT", "127.0.0.1", 9092)]
     assert settings.advertised_listeners == settings.listeners
-    assert settings.log_dir == "fastlog-data"
+    assert settings.log_dirs == ["fastlog-data"]
     assert settings.broker_id == -1
     assert settings.reactors >= 1
     assert settings.notices == []
@@ -88,7 +88,7 @@ def test_toml(tmp_path):
     )
     settings = load(file, environ={})
     assert [one.port for one in settings.listeners] == [1, 2]
-    assert settings.log_dir == "/data"
+    assert settings.log_dirs == ["/data"]
     assert settings["log.segment.bytes"] == 1_000_000
     assert settings["log.preallocate"] is True
     assert settings["fastlog.log.format"] == "json"
@@ -108,14 +108,14 @@ def test_toml_problems(tmp_path):
 
 
 def test_every_problem_is_told_at_once(tmp_path):
-    text = "num.partitons=1\n\nnum.partitions=x\nlog.segment.bytes=13\nlog.dirs=/a,/b\n"
+    text = "num.partitons=1\n\nnum.partitions=x\nlog.segment.bytes=13\nlog.dirs=/a,/b,/a/\n"
     assert problems(tmp_path, text, pairs=["nonsense"], environ={"FASTLOG_BROKER_IDS": "1"}) == [
         "--set nonsense: give it as key=value",
         "1: unknown setting num.partitons; the nearest is num.partitions",
         "3: Invalid value x for configuration num.partitions: Not a number of type INT",
         "4: Invalid value 13 for configuration log.segment.bytes: Value must be at least 14",
         "FASTLOG_BROKER_IDS: unknown setting broker.ids; the nearest is broker.id",
-        "5: log.dirs: several folders are not supported in this version of fastlog",
+        "5: log.dirs: /a is given twice",
     ]
 
 

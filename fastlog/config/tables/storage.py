@@ -164,7 +164,8 @@ ROWS = (
         "log.dirs",
         Kind.STRING,
         None,
-        "The folder of the logs. A list of several folders is refused in this version.",
+        "The folders of the logs, comma separated. A new partition goes to the one with the "
+        "fewest; one that fails goes offline alone.",
     ),
     planned(
         "log.flush.interval.messages",
