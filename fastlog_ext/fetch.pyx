@@ -12,7 +12,7 @@ from libc.string cimport memset
 from fastlog_ext.connection_life cimport connection_close
 from fastlog_ext.fetch_request cimport (
     FetchPartition, FetchRequest, FetchTopic, fetch_encode, fetch_parse)
-from fastlog_ext.hints cimport hint_find, hint_keep, hints_fit
+from fastlog_ext.hints cimport hint_find, hints_fit
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.partition_log cimport (
     READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogView, PartitionLog, partition_log_check_epoch,
@@ -221,8 +221,6 @@ cdef int64_t read_partition(FetchRequest *request, FetchPartition *partition, in
     if partition.error:
         partition.read.size = 0
         return 0
-    if partition.read.size > 0:
-        hint_keep(connection, partition.log, &partition.read.next)
     there = partition.read.available if partition.read.available < limit else limit
     return there if there > partition.read.size else partition.read.size
 

@@ -7,12 +7,15 @@ from fastlog_ext.cursor cimport (
     Cursor, cursor_fail, cursor_get16, cursor_get32, cursor_get64, cursor_get8,
     cursor_get_uvarint, cursor_init, cursor_skip, cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
+from fastlog_ext.files cimport read_at
+from fastlog_ext.hints cimport hint_keep
 from fastlog_ext.log_state cimport log_fail
+from fastlog_ext.partition_log cimport LogRead, log_read_follow
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_add_file, response_reserve, response_total
 from fastlog_ext.segment cimport segment_unpin
 from fastlog_ext.stats cimport PREADS, count
-from fastlog_ext.system cimport EINTR, EIO, ENOMEM, last_errno, pread, ssize_t
+from fastlog_ext.system cimport EIO, ENOMEM, last_errno
 from fastlog_ext.wire cimport (
     TAGS_MOST, Text, put_count, put_no_tags, put_text, put_uvarint, read_count, read_head,
     read_text, skip_tags)
@@ -257,46 +260,53 @@ cdef uint8_t *encode_partition_tail(FetchRequest *request, FetchPartition *parti
 cdef int read_records(FetchRequest *request, FetchPartition *partition) noexcept nogil:
     """The records into the response itself."""
     cdef Response *response = request.response
-    cdef int64_t done = 0
-    cdef ssize_t got
-    cdef uint8_t *out = response_reserve(response, partition.read.size)
+    cdef LogRead *read = &partition.read
+    cdef uint8_t *out = response_reserve(response, read.size)
+    cdef int64_t got
     if out == NULL:
         return ENOMEM
     count(&request.reactor.counters, PREADS, 1)
-    while done < partition.read.size:
-        got = pread(partition.read.log_fd, out + done, partition.read.size - done,
-                    partition.read.position + done)
-        if got < 0 and last_errno() == EINTR:
-            continue
-        if got <= 0:
-            if got < 0:
-                log_fail(partition.log, last_errno())
-            return EIO
-        done += got
-    response.size += done
-    segment_unpin(partition.read.files)
-    partition.read.size = 0
+    got = read_at(read.log_fd, out, read.size, read.position)
+    if got != read.size:
+        if got < 0:
+            log_fail(partition.log, last_errno())
+        return EIO
+    log_read_follow(read, out)
+    response.size += read.size
+    segment_unpin(read.files)
     return 0
+
+
+cdef int add_records(FetchRequest *request, FetchPartition *partition) noexcept nogil:
+    """The one place where records go into a response. The pin of their file goes with them, and
+    where they end is where this connection's next fetch is expected."""
+    cdef Response *response = request.response
+    cdef int result
+    if partition.read.size < request.reactor.file_send_min:
+        result = read_records(request, partition)
+    else:
+        log_read_follow(&partition.read, NULL)
+        result = response_add_file(response, &partition.read)
+    if result == 0:
+        partition.read.size = 0
+        hint_keep(response.connection, partition.log, &partition.read.next)
+    return result
 
 
 cdef int encode_partition(FetchRequest *request, FetchPartition *partition) noexcept nogil:
     cdef Response *response = request.response
     cdef int flexible = request.head.flexible
-    cdef int result = 0
+    cdef int result
     cdef uint8_t *out = response_reserve(response, 64)
     if out == NULL:
         return ENOMEM
     out = encode_partition_head(request, partition, out)
     out = put_count(out, flexible, <int32_t>partition.read.size)
     response.size = out - response.bytes
-    if partition.read.size >= request.reactor.file_send_min:
-        result = response_add_file(response, &partition.read)
-        if result == 0:
-            partition.read.size = 0     # its pin belongs to the response now
-    elif partition.read.size > 0:
-        result = read_records(request, partition)
-    if result:
-        return result
+    if partition.read.size > 0:
+        result = add_records(request, partition)
+        if result:
+            return result
     out = response_reserve(response, 32)
     if out == NULL:
         return ENOMEM

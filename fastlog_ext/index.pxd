@@ -40,3 +40,6 @@ cdef int index_get(Index *index, int fd, int64_t number, int64_t *key,
 # The last entry whose key is <= target; its number in *number (may be NULL).
 cdef int index_floor(Index *index, int fd, int64_t target, int64_t *key, int32_t *value,
                      int64_t *number) noexcept nogil
+# The same, looked for first at the entry `guess` and the few hundred behind it. -1: no guess.
+cdef int index_floor_near(Index *index, int fd, int64_t target, int64_t guess, int64_t *key,
+                          int32_t *value, int64_t *number) noexcept nogil

@@ -167,11 +167,24 @@ cdef int64_t search_memory(const uint8_t *entries, int64_t count, int32_t entry_
     return low - 1
 
 
-cdef int64_t search_file(Index *index, IndexTail *tail, int fd, int64_t target) noexcept nogil:
-    """As search_memory over the written part; -2: I/O error."""
+cdef int64_t search_file(Index *index, IndexTail *tail, int fd, int64_t target,
+                         int64_t guess) noexcept nogil:
+    """As search_memory over the written part; -2: I/O error. A sequential reader's guess, the entry
+    of its last search, most often has the answer within one window."""
     cdef int64_t low = 0, high = tail.first, middle, key, found
     cdef int32_t value
     cdef uint8_t window[WINDOW * TIME_ENTRY]
+    if 0 <= guess < high - WINDOW:
+        low = guess
+        high = guess + WINDOW
+        if read_at(fd, window, WINDOW * index.entry_size, low * index.entry_size) != (
+                WINDOW * index.entry_size):
+            return -2
+        found = search_memory(window, WINDOW, index.entry_size, target)
+        if 0 <= found < WINDOW - 1:
+            return low + found
+        low = 0 if found < 0 else low + found + 1
+        high = guess if found < 0 else tail.first
     while high - low > WINDOW:
         middle = (low + high) // 2
         if get_entry(index, tail, fd, middle, &key, &value) < 0:
@@ -189,12 +202,17 @@ cdef int64_t search_file(Index *index, IndexTail *tail, int fd, int64_t target) 
 
 cdef int index_floor(Index *index, int fd, int64_t target, int64_t *key, int32_t *value,
                      int64_t *number) noexcept nogil:
+    return index_floor_near(index, fd, target, -1, key, value, number)
+
+
+cdef int index_floor_near(Index *index, int fd, int64_t target, int64_t guess, int64_t *key,
+                          int32_t *value, int64_t *number) noexcept nogil:
     cdef IndexTail *tail = tail_of(index)
     cdef int64_t found = search_memory(tail.data, load32(&tail.count), index.entry_size, target)
     if found >= 0:
         found += tail.first
     elif tail.first > 0:
-        found = search_file(index, tail, fd, target)
+        found = search_file(index, tail, fd, target, guess)
         if found == -2:
             return -1
     if found < 0:

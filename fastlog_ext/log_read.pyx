@@ -1,9 +1,10 @@
 """The read path; see log_read.pxd."""
-from libc.stdint cimport INT32_MAX, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
 from libc.string cimport memset
-from fastlog_ext.batch cimport BatchInfo
+from fastlog_ext.batch cimport BATCH_HEADER_SIZE, BatchInfo, batch_parse
 from fastlog_ext.batch_scan cimport SCAN_FAILED, BatchScan, scan_next, scan_start
-from fastlog_ext.index cimport index_floor, index_is_on_file
+from fastlog_ext.files cimport read_at
+from fastlog_ext.index cimport index_floor_near, index_is_on_file
 from fastlog_ext.log_state cimport (
     ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_STORAGE, LOG_CLOSED, LOG_ONLINE,
     READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogPosition, LogPositions, LogRead, LogView,
@@ -17,6 +18,7 @@ from fastlog_ext.system cimport (
 cdef enum:
     AGAIN = -3              # the log changed under the reader: look again
     TRIES = 200
+    FOLLOWED = 4            # batch headers read to find where a range of the file ends
 
 # One attempt to read: what was asked, and the picture it is answered from.
 cdef struct Attempt:
@@ -33,6 +35,14 @@ cdef struct Attempt:
 
 cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, int64_t limit,
                         int64_t *position, BatchInfo *info) noexcept nogil:
+    cdef int64_t entry = -1
+    return locate_near(segment, files, offset, limit, &entry, position, info)
+
+
+cdef int locate_near(Segment *segment, SegmentFiles *files, int64_t offset, int64_t limit,
+                     int64_t *entry, int64_t *position, BatchInfo *info) noexcept nogil:
+    """segment_locate, with the number of an index entry to begin at: in a guess, out what was
+    found."""
     cdef BatchScan scan
     cdef int64_t key
     cdef int32_t start = 0
@@ -42,7 +52,7 @@ cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, i
     if index_is_on_file(&segment.offsets):
         fd = segment_index_fd(segment, files, 0)
     # A broken index costs a longer scan; recovery rebuilds it.
-    found = index_floor(&segment.offsets, fd, relative, &key, &start, NULL)
+    found = index_floor_near(&segment.offsets, fd, relative, entry[0], &key, &start, entry)
     if found != 1 or start > limit or start < 0:
         start = 0
     scan_start(&scan, files.log_fd, start, limit)
@@ -64,49 +74,101 @@ cdef int64_t readable(Attempt *attempt, int32_t number) noexcept nogil:
     return load64(&segment.size)
 
 
+cdef int read_header(int fd, int64_t position, int64_t limit, BatchInfo *info) noexcept nogil:
+    """The header of the batch at a position that is known to begin one. 1, or as scan_next."""
+    cdef uint8_t header[BATCH_HEADER_SIZE]
+    cdef int64_t got
+    if limit - position < BATCH_HEADER_SIZE:
+        return -1
+    got = read_at(fd, header, BATCH_HEADER_SIZE, position)
+    if got != BATCH_HEADER_SIZE:
+        return SCAN_FAILED if got < 0 else -1
+    return 1 if batch_parse(header, INT32_MAX, info) == 0 else -1
+
+
+cdef inline void set_batch(ReadHint *place, const BatchInfo *info) noexcept nogil:
+    place.size = info.size
+    place.following_offset = info.base_offset + info.last_offset_delta + 1
+
+
 cdef int find_start(Attempt *attempt, Segment *segment, SegmentFiles *files, int64_t limit,
-                    int64_t *position, int64_t *first_size) noexcept nogil:
-    """1 found (first_size: of the first batch, or 0 when not looked at), 0 nothing there, or as
+                    ReadHint *place) noexcept nogil:
+    """1 found (its size is known when the read may have to be cut), 0 nothing there, or as
     scan_next."""
+    cdef const ReadHint *hint = attempt.hint
     cdef BatchInfo info
-    cdef BatchScan scan
     cdef int found
-    if (attempt.hint != NULL and attempt.hint.valid and attempt.hint.offset == attempt.offset
-            and attempt.hint.generation == attempt.generation
-            and attempt.hint.segment_base == segment.base_offset
-            and attempt.hint.position <= limit):
-        position[0] = attempt.hint.position
-        first_size[0] = 0
-        if position[0] == limit:
-            return 0
-        if limit - position[0] <= attempt.max_bytes:
-            return 1
-        scan_start(&scan, files.log_fd, position[0], limit)
-        found = scan_next(&scan, position, &info)
-    else:
-        found = segment_locate(segment, files, attempt.offset, limit, position, &info)
+    place.index_entry = -1
+    if (hint != NULL and hint.valid and hint.generation == attempt.generation
+            and hint.segment_base == segment.base_offset):
+        if hint.offset == attempt.offset and hint.position <= limit:
+            place[0] = hint[0]
+            if place.position == limit:
+                return 0
+            if limit - place.position <= attempt.max_bytes:
+                return 1
+            if place.size == 0:
+                found = read_header(files.log_fd, place.position, limit, &info)
+                if found != 1:
+                    return found
+                set_batch(place, &info)
+            return 1 if place.size <= limit - place.position else -1
+        place.index_entry = hint.index_entry
+    found = locate_near(segment, files, attempt.offset, limit, &place.index_entry,
+                        &place.position, &info)
     if found == 1:
-        first_size[0] = info.size
+        place.offset = attempt.offset
+        set_batch(place, &info)
     return found
 
 
 cdef void set_next(Attempt *attempt, int32_t number, LogRead *out, int64_t limit) noexcept nogil:
-    """Remembers the place behind this read when it ends on a batch boundary."""
+    """Remembers the place behind this read: exactly when it ends where the readable bytes do, else
+    its own first batch for log_read_follow to go on from."""
     cdef Segment *segment = attempt.list.segments[number]
-    if out.position + out.size != limit:
-        return
     out.next.valid = 1
     out.next.generation = attempt.generation
+    out.next.segment_base = segment.base_offset
+    if out.position + out.size != limit:
+        return
+    out.next.position = limit
+    out.next.size = 0
     if segment.base_offset == attempt.bound.segment_base:
         out.next.offset = attempt.bound_offset
-        out.next.segment_base = segment.base_offset
-        out.next.position = limit
     elif number + 1 < attempt.list.count:
         out.next.offset = attempt.list.segments[number + 1].base_offset
         out.next.segment_base = out.next.offset
         out.next.position = 0
+        out.next.index_entry = -1
     else:
         out.next.valid = 0
+
+
+cdef void log_read_follow(LogRead *read, const uint8_t *bytes) noexcept nogil:
+    cdef ReadHint *next = &read.next
+    cdef BatchInfo info
+    cdef int64_t end = read.position + read.size
+    cdef int64_t left
+    cdef int32_t headers = 0
+    if not next.valid or next.position == end or next.segment_base != read.segment_base:
+        return
+    if bytes == NULL and next.size * FOLLOWED < read.size:
+        next.offset = -1            # many small batches: the index is the shorter way
+        return
+    while next.size > 0 and next.size <= end - next.position:
+        next.offset = next.following_offset
+        next.position += next.size
+        next.size = 0
+        left = end - next.position
+        if left < BATCH_HEADER_SIZE or (bytes == NULL and headers == FOLLOWED):
+            return
+        headers += 1
+        if bytes != NULL:
+            if batch_parse(bytes + (next.position - read.position), INT32_MAX, &info) != 0:
+                return
+        elif read_header(read.log_fd, next.position, end, &info) != 1:
+            return
+        set_batch(next, &info)
 
 
 cdef void count_available(Attempt *attempt, int32_t number, LogRead *out,
@@ -124,7 +186,6 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
     """1 answered, 0 nothing in this segment, AGAIN."""
     cdef Segment *segment = attempt.list.segments[number]
     cdef int64_t limit = readable(attempt, number)
-    cdef int64_t first_size = 0
     cdef int found, error = 0
     cdef SegmentFiles *files
     if limit == 0:
@@ -133,7 +194,7 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
     if files == NULL:
         attempt.error = error
         return AGAIN
-    found = find_start(attempt, segment, files, limit, &out.position, &first_size)
+    found = find_start(attempt, segment, files, limit, &out.next)
     fence_seq()
     # Pinned first, then compared: a truncation after this finds the pin and leaves these bytes
     # alone.
@@ -145,9 +206,11 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
     if found == 0:
         segment_unpin(files)
         return 0
+    out.position = out.next.position
+    out.segment_base = segment.base_offset
     out.size = min(attempt.max_bytes, limit - out.position)
-    if first_size > out.size:
-        out.size = first_size if attempt.whole_first else 0
+    if out.next.size > out.size:
+        out.size = out.next.size if attempt.whole_first else 0
     count_available(attempt, number, out, limit)
     if out.size == 0:
         segment_unpin(files)

@@ -43,12 +43,15 @@ cdef struct LogView:
     int64_t end_offset
     int32_t leader_epoch
 
-# Where a sequential reader stopped; the next read needs no index search. Zero-initialise; copy
-# freely.
+# Where a sequential reader stopped; the next read needs no index search, or a short one.
+# Zero-initialise; copy freely.
 cdef struct ReadHint:
-    int64_t offset
+    int64_t offset          # what it asks for next; -1: where that lies is not known
     int64_t segment_base
-    int64_t position
+    int64_t position        # of the batch that holds it
+    int64_t size            # of that batch; 0: not known, nor is following_offset
+    int64_t following_offset    # the first after that batch
+    int64_t index_entry     # of the last search, where the next one begins; -1: none
     int8_t valid
     int64_t generation      # private: of the log's bytes when it was given
 
@@ -63,10 +66,11 @@ cdef struct LogRead:
     LogView view
     SegmentFiles *files     # pinned when size > 0: the caller calls segment_unpin
     int log_fd
+    int64_t segment_base
     int64_t position
     int64_t size            # bytes to send; 0: nothing below the bound
     int64_t available       # bytes readable below the bound from here (>= size), for min_bytes
-    ReadHint next           # set when `size` ends on a batch boundary that is known
+    ReadHint next           # where the next read begins; log_read_follow makes it exact
 
 # Where an offset that bounds reads lies: nothing at or after `position` of that segment is below
 # it.

@@ -472,8 +472,6 @@ cdef tuple read_bytes(PartitionLog *log, int64_t offset, int64_t max_bytes, int 
         slot = enter()
         partition_log_read(log, offset, max_bytes, whole_first, <ReadBound>bound, known, &result)
         leave(slot)                 # what was found is pinned
-    if hint != NULL:
-        hint[0] = result.next
     if result.size == 0:
         return result.error, data
     try:
@@ -483,13 +481,16 @@ cdef tuple read_bytes(PartitionLog *log, int64_t offset, int64_t max_bytes, int 
             got = read_at(result.log_fd, target, result.size, result.position)
         if got != result.size:
             raise OSError(last_errno() if got < 0 else 5, "short read of a segment")
+        if hint != NULL:
+            log_read_follow(&result, <const uint8_t *>target)
+            hint[0] = result.next
     finally:
         segment_unpin(result.files)
     return result.error, data
 
 
 cdef class Reader:
-    """Reads batch after batch. Its place is remembered where a read ends on a batch's boundary."""
+    """Reads batch after batch. Its place is remembered."""
 
     def __cinit__(self, Log log not None, int64_t offset):
         log.pointer()

@@ -3,6 +3,7 @@
 `DataPlane` owns the reactors; `Request` is one request that the control plane answers.
 """
 import atexit
+import ipaddress
 import os
 import socket
 import threading
@@ -263,6 +264,10 @@ cdef class DataPlane:
             if receive_buffer >= 0:
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             server.bind(address)
+            if ipaddress.ip_address(server.getsockname()[0]).is_loopback:
+                # What is accepted inherits it. A machine's own choice may pace by timers (BBR),
+                # each of which costs more than the kilobytes it holds back.
+                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
             server.listen(backlog)
             server.setblocking(False)
             bound = server.getsockname()[:2]

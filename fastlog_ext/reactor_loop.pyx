@@ -34,7 +34,7 @@ cdef enum:
     EVENTS = 128                # of one epoll_wait
     STARVED_MS = 5              # how often a connection without memory looks again
     LAST_WAIT_MS = 2000         # after the drain: for appends that other threads are still writing
-    FILE_SEND_MIN = 49152       # records shorter than this are read and sent with their header
+    FILE_SEND_MIN = 32768       # records shorter than this are read and sent with their header
 
 
 cdef int reactor_open(Reactor *reactor, Plane *plane, int32_t number) noexcept nogil:

@@ -1,5 +1,6 @@
 """Produce and Fetch over a socket, in every version."""
 
+import random
 import struct
 import time
 
@@ -218,6 +219,23 @@ def test_the_first_batch_is_whole_and_then_the_limits_hold(broker):
         parts = client.fetch({"t": [(0, 0), (1, 0)]}, max_bytes=8000)
         assert sum(len(p.records) for p in parts) <= 8000
         assert len(offsets_of(parts[0].records)) == 5
+
+
+@pytest.mark.parametrize("minimum", [0, 2000, 1 << 30])
+def test_a_connection_remembers_where_its_reader_stopped(make_broker, minimum):
+    """Ranges from the file and bytes in memory, cut inside batches: never a wrong place."""
+    broker = make_broker(file_send_min=minimum)
+    log = broker.topic("t", segment_bytes=200_000, index_interval_bytes=1)[0]
+    sizes = random.Random(minimum)
+    for _ in range(1500):
+        log.append(batch(b"x" * int(sizes.paretovariate(1) * 20 % 9000), b"y"))
+    position = 0
+    with broker.client() as client:
+        while position < log.end_offset:
+            limit = sizes.choice((1, 700, 5000, 30_000))
+            (part,) = client.fetch({"t": [(0, position)]}, partition_max=limit)
+            assert part.records == log.read(position, limit)[1]
+            position = offsets_of(part.records)[-1] + 2
 
 
 def test_acks_0_has_no_answer_and_an_error_closes(broker):

@@ -1,6 +1,7 @@
 """What a log promises to its clients: offsets, visibility, idempotence, pins, failure."""
 
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -146,6 +147,31 @@ def test_sequential_reader_needs_no_index(log):
     log.truncate(400)
     log.append(batch(b"one", b"two"))
     assert log.reader(400).read(100)[1] == reader_at(reader, 400, log)
+
+
+def many_sizes(log, count, seed):
+    """Batches from a few bytes to several KiB."""
+    sizes = random.Random(seed)
+    for number in range(count):
+        log.append(batch(b"%d" % number, b"x" * int(sizes.paretovariate(1) * 20 % 9000)))
+
+
+def test_a_sequential_reader_finds_what_a_fresh_read_finds(tmp_path):
+    """Ranges that end inside a batch; indexes in memory and on file."""
+    log = open_log(tmp_path / "topic-0", segment_bytes=300_000, index_interval_bytes=1)
+    many_sizes(log, 4000, seed=1)
+    assert len(log.segments()) > 1
+    choices = random.Random(2)
+    readers = [log.reader(offset) for offset in (0, 11, 2500)]
+    while any(reader.offset < log.end_offset for reader in readers):
+        for reader in readers:
+            size = choices.choice((100, 1000, 3000, 9000, 40_000))
+            expected = split(log.read(reader.offset, size)[1])
+            assert split(reader.read(size)[1]) == expected
+            assert reader.at_known_place
+    reader = log.reader(7999)
+    assert split(reader.read(100)[1]) == split(log.read(7999, 100)[1])
+    log.close()
 
 
 def reader_at(reader, offset, log):
