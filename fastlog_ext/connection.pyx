@@ -10,14 +10,15 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 from fastlog_ext.buffers cimport (
     BUFFER_SMALL, Buffer, MemoryBudget, buffer_release, buffer_retain, buffer_take)
-from fastlog_ext.connection_life cimport connection_close, connection_refuse
+from fastlog_ext.connection_life cimport (
+    connection_close, connection_end, connection_refuse)
 from fastlog_ext.endian cimport get16, get32
 from fastlog_ext.fetch cimport fetch_start
 from fastlog_ext.handoff cimport handoff_start
 from fastlog_ext.plane cimport (
     API_FETCH, API_PRODUCE, FETCH_FIRST, FETCH_LAST, PRODUCE_FIRST, PRODUCE_LAST, Connection)
 from fastlog_ext.produce cimport produce_flush, produce_start
-from fastlog_ext.responses cimport mark_dirty, responses_send
+from fastlog_ext.responses cimport mark_dirty, responses_are_due, responses_send
 from fastlog_ext.stats cimport BYTES_IN, BYTES_MOVED, READS_PAUSED, RECEIVES, count
 from fastlog_ext.system cimport EAGAIN, load64_relaxed
 
@@ -73,7 +74,7 @@ cdef int parse(Connection *connection) noexcept nogil:
     cdef int16_t api_key
     cdef uint8_t *frame
     cdef const char *reason
-    while not connection.closed:
+    while not connection.closed and not connection.ending:
         if connection.barrier or connection.reactor.stopping:
             return BARRIER
         left = connection.filled - connection.parsed
@@ -103,18 +104,25 @@ cdef int parse(Connection *connection) noexcept nogil:
     return BARRIER
 
 
+cdef void release_input(Connection *connection) noexcept nogil:
+    """An idle connection holds no buffer."""
+    cdef Buffer *buffer = connection.input
+    if buffer != NULL and connection.parsed == connection.filled:
+        connection.input = NULL
+        connection.parsed = 0
+        connection.filled = 0
+        buffer_release(buffer)
+
+
 cdef int parse_input(Connection *connection) noexcept nogil:
     cdef Buffer *buffer = connection.input
     cdef int result
     if buffer == NULL:
-        return BARRIER if connection.barrier or connection.reactor.stopping else NEEDS_BYTES
+        return BARRIER if (connection.barrier or connection.ending
+                           or connection.reactor.stopping) else NEEDS_BYTES
     buffer_retain(buffer)
     result = parse(connection)
-    if not connection.closed and connection.parsed == connection.filled:
-        connection.input = NULL         # an idle connection holds no buffer
-        connection.parsed = 0
-        connection.filled = 0
-        buffer_release(buffer)
+    release_input(connection)
     buffer_release(buffer)
     return result
 
@@ -203,13 +211,11 @@ cdef int64_t receive(Connection *connection) noexcept nogil:
         return got
     if got < 0 and (error == EAGAIN):
         connection.readable = 0
-        if connection.parsed == connection.filled:
-            buffer_release(connection.input)
-            connection.input = NULL
-            connection.parsed = 0
-            connection.filled = 0
-        return 0
-    connection_close(connection)
+    elif got == 0:
+        connection_end(connection)
+    else:
+        connection_close(connection)
+    release_input(connection)
     return 0
 
 
@@ -235,6 +241,9 @@ cdef int pump(Connection *connection) noexcept nogil:
     while True:
         state = parse_input(connection)
         if connection.closed or flush(connection, &again):
+            return 0
+        if connection.ending and not responses_are_due(connection):
+            connection_close(connection)
             return 0
         if state == QUEUE_FULL and not queue_full(connection):
             continue

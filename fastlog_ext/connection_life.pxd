@@ -12,7 +12,9 @@ cdef void connection_join(Connection *connection) noexcept nogil
 # Closes the transport and drops what can be dropped. What is in flight finds `closed` set later.
 # Idempotent.
 cdef void connection_close(Connection *connection) noexcept nogil
-# Closes it for what the peer sent, and says so once in the event queue.
+# Reads no more, and closes once the answers have left that are under way.
+cdef void connection_end(Connection *connection) noexcept nogil
+# Ends it for what the peer sent, and says so once in the event queue.
 cdef void connection_refuse(Connection *connection, const char *reason) noexcept nogil
 # Puts an event of this kind (static text), with the peer's address before the reason.
 cdef void tell_of_peer(Connection *connection, const char *kind, const char *reason) noexcept nogil

@@ -7,7 +7,7 @@ from fastlog_ext.buffers cimport BUFFER_SMALL, buffer_release
 from fastlog_ext.events cimport EVENT_TEXT, events_put
 from fastlog_ext.partition_log cimport partition_log_release
 from fastlog_ext.plane cimport Connection, Reactor
-from fastlog_ext.responses cimport responses_drop, unpin_connection
+from fastlog_ext.responses cimport responses_are_due, responses_drop, unpin_connection
 from fastlog_ext.sockets cimport (
     EPOLL_CTL_DEL, address_text, epoll_ctl, getpeername, getsockname, sockaddr, sockaddr_storage,
     socklen_t)
@@ -99,6 +99,14 @@ cdef void connection_close(Connection *connection) noexcept nogil:
     unpin_connection(connection)
 
 
+cdef void connection_end(Connection *connection) noexcept nogil:
+    if responses_are_due(connection):
+        connection.ending = 1
+        connection.parsed = connection.filled
+    else:
+        connection_close(connection)
+
+
 cdef void tell_of_peer(Connection *connection, const char *kind, const char *reason) noexcept nogil:
     cdef char host[64]
     cdef char text[EVENT_TEXT]
@@ -112,7 +120,7 @@ cdef void connection_refuse(Connection *connection, const char *reason) noexcept
         return
     count(&connection.reactor.counters, MALFORMED, 1)
     tell_of_peer(connection, "malformed", reason)
-    connection_close(connection)
+    connection_end(connection)
 
 
 cdef void reap_connections(Reactor *reactor) noexcept nogil:

@@ -7,7 +7,7 @@ it holds while it waits.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
-from fastlog_ext.connection_life cimport connection_close
+from fastlog_ext.connection_life cimport connection_end
 from fastlog_ext.endian cimport put32
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.plane cimport Connection, Handoff, Plane, Response
@@ -80,6 +80,6 @@ cdef void deliver(Mail *mail) noexcept nogil:
         response.capacity = handoff.answer_size + 4
         response.size = response.capacity
     free(handoff)
-    if refused:
-        connection_close(connection)    # pinned by the response still
     response_ready(response)
+    if refused:
+        connection_end(connection)      # once what it was owed before has left

@@ -47,7 +47,7 @@ cdef struct Response:
     int32_t piece_capacity
     int32_t piece_next          # pieces before it have left
     void *owner                 # the request, while it is not ready
-    # the connection is gone: finish soon. NULL: it will by itself
+    # it waits for others, and its connection is gone. NULL: it will be ready soon
     void (*cancel)(void *owner) noexcept nogil
 
 cdef struct HintSlot:
@@ -73,6 +73,7 @@ cdef struct Connection:
     int8_t readable
     int8_t writable
     int8_t closed
+    int8_t ending               # nothing more is read; it closes when its answers have left
     int8_t barrier              # 1: a request for the control plane has been handed over
     int8_t starved              # 1: waits for the memory budget
     int32_t pins                # responses that are not ready, and the registry's own

@@ -25,7 +25,8 @@ from fastlog_ext.partition_log cimport (
 from fastlog_ext.plane cimport Connection, Reactor, Response
 from fastlog_ext.produce_request cimport (
     ProducePartition, ProduceRequest, ProduceTopic, produce_encode, produce_parse)
-from fastlog_ext.responses cimport response_begin, response_clear, response_ready
+from fastlog_ext.responses cimport (
+    mark_dirty, response_begin, response_clear, response_ready)
 from fastlog_ext.stats cimport (
     ALLOCATIONS, BATCHES_REFUSED, PRODUCES_PARKED, PRODUCE_REQUESTS, count)
 from fastlog_ext.system cimport (
@@ -352,6 +353,11 @@ cdef void appended(ProduceRequest *request) noexcept nogil:
         answer(request)
 
 
+cdef void abandoned(void *owner) noexcept nogil:
+    """Its connection is gone: the records are there all the same, and it ends when they are
+    committed."""
+
+
 cdef inline int committed(ProducePartition *partition) noexcept nogil:
     return load64(&partition.log.published_high_watermark) > partition.append.last_offset
 
@@ -387,6 +393,9 @@ cdef void await_commit(ProduceRequest *request) noexcept nogil:
         answer(request)
         return
     request.committing = 1
+    request.response.cancel = abandoned
+    if request.response.connection.ending:
+        mark_dirty(request.response.connection)     # it does not end with us
     count(&request.reactor.counters, PRODUCES_PARKED, 1)
     # Counts every partition first, so that no wake can bring it to zero before the last is listed.
     store32(&request.pending, request.partition_count + 1)

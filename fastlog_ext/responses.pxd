@@ -20,6 +20,8 @@ cdef int64_t response_total(Response *response) noexcept nogil
 # Sends what is ready: 0 all that could be sent has been; 1 the budget of this turn is used up; -1
 # failed.
 cdef int responses_send(Connection *connection) noexcept nogil
+# 1: there are answers under way, and none of them waits for others.
+cdef int responses_are_due(Connection *connection) noexcept nogil
 cdef void responses_drop(Connection *connection) noexcept nogil     # the connection has been closed
 cdef void responses_destroy(Reactor *reactor) noexcept nogil
 # The connection has something to do in this turn.

@@ -175,6 +175,13 @@ cdef void responses_drop(Connection *connection) noexcept nogil:
             response.cancel(response.owner)
 
 
+cdef int responses_are_due(Connection *connection) noexcept nogil:
+    cdef Response *response = connection.first
+    while response != NULL and response.cancel == NULL:
+        response = response.next
+    return connection.first != NULL and response == NULL
+
+
 cdef inline int64_t bytes_before_file(Response *response) noexcept nogil:
     """Where the bytes that may go out now end."""
     if response.piece_next < response.piece_count:

@@ -173,6 +173,25 @@ def test_a_malformed_request_closes_with_one_event(broker, frame):
     assert [kind for kind, _ in broker.plane.take_events()] == ["malformed"]
 
 
+@pytest.mark.parametrize("half", (False, True))
+def test_what_was_asked_before_the_end_is_answered(broker, control, half):
+    """Before a malformed request, one that the control plane refuses, and the end of the stream."""
+    control(lambda request: None if request.api_version == 1 else echo(request))
+    broker.topic("t")
+    for end in (b"\xff" * 9, struct.pack(">i", 10) + other(9), b""):
+        with broker.client() as client:
+            frames = [produce({"t": [(0, batch(b"x" * 3000))]}, correlation=n) for n in range(20)]
+            stream = b"".join(struct.pack(">i", len(f)) + f for f in frames)
+            client.socket.sendall(stream + end)
+            if half or not end:
+                client.socket.shutdown(socket.SHUT_WR)
+            for number in range(20):
+                assert read_produced(client.receive(), 7)[0] == number
+            client.expect_close()
+    wait_until(lambda: broker.plane.stats()["connections"] == 0)
+    assert broker.plane.stats()["request_memory"] == 0
+
+
 def test_a_large_response_over_a_slow_reader(broker):
     """Partial sendfile: the socket is full again and again, other connections go on meanwhile."""
     log = broker.topic("t")[0]
