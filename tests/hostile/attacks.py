@@ -190,9 +190,7 @@ ANSWERED = (
     ),
     Attack(
         "limits of nonsense",
-        fixed(
-            framed(fetch({TOPIC: [(0, 1 << 40)]}, max_wait=-5, min_bytes=-7, partition_max=-9))
-        ),
+        fixed(framed(fetch({TOPIC: [(0, 1 << 40)]}, max_wait=-5, min_bytes=-7, partition_max=-9))),
         OUT_OF_RANGE,
         4 + 4 + 2 + 4 + 4 + len(text(TOPIC)) + 4 + 4,
     ),
