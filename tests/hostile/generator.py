@@ -1,6 +1,6 @@
 """Sends hostile requests by the thousand a second, and checks what comes back.
 
-    python -m tests.hostile.generator HOST PORT REQUESTS [--seed N] [--rate N] [--open N]
+    python -m tests.hostile.generator HOST PORT REQUESTS [--seed N] [--rate N] [--width N]
 
 A connection sends some requests that are answered, in one go, and then one that ends it; hundreds
 are under way at a time. Prints one line of JSON: requests by name, connections, seconds, and what
@@ -10,6 +10,7 @@ PATIENCE_S. `--rate` bounds the requests a second.
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -62,10 +63,8 @@ class Peer:
             return False
         self.is_drained = True
         if self.last.end == HALF:
-            try:
+            with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
         return self.last.end == RESET and not self.expected
 
     def read(self) -> str | None:
