@@ -1,0 +1,145 @@
+"""The gate passes what is as it was, and names what got worse: one planted copy is enough."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import gate
+from tests.tools.report import ROOT
+
+COUNTER = "append.Append.track_instructions(16384)"
+# An extra copy of each batch: the place is the one through which every appended batch goes.
+STAMP = re.compile(r"^cdef void batch_stamp\([^)]*\) noexcept nogil:\n", re.MULTILINE)
+PLANTED = """\
+    memcpy(planted, data, 12 + get32(data + 8))
+    data[0] = planted[0]
+"""
+DECLARED = """\
+from libc.string cimport memcpy
+cdef uint8_t planted[4194304]
+
+"""
+
+
+def run_gate(tree, *arguments):
+    """(exit code, standard output, standard error) of the gate of a tree."""
+    command = [sys.executable, "-m", "benchmarks", "gate", *map(str, arguments)]
+    variables = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run(command, cwd=tree, env=variables, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def slower_tree(tmp_path_factory):
+    """A copy of the project in which each appended batch is copied once more."""
+    tree = tmp_path_factory.mktemp("slower")
+    for name in ("fastlog", "fastlog_ext", "benchmarks"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "setup.py", tree)
+    source = tree / "fastlog_ext" / "batch.pyx"
+    text, planted = STAMP.subn(lambda found: DECLARED + found[0] + PLANTED, source.read_text())
+    assert planted == 1, "batch_stamp is not where the test plants its copy"
+    source.write_text(text)
+    build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", "--force"]
+    done = subprocess.run(
+        build,
+        cwd=tree,
+        env={**os.environ, "FASTLOG_MODULES": "batch"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return tree
+
+
+def test_a_planted_copy_trips_the_gate(slower_tree, tmp_path):
+    chosen = ["--only", COUNTER, "--baseline", tmp_path / "baseline.json"]
+    assert run_gate(ROOT, *chosen, "--update")[0] == 0
+    old = json.loads((tmp_path / "baseline.json").read_text())["counters"][COUNTER]
+    code, said, wrong = run_gate(ROOT, *chosen)
+    assert code == 0, said + wrong
+    code, said, wrong = run_gate(slower_tree, *chosen)
+    assert code == 1, said + wrong
+    found = re.search(rf"{re.escape(COUNTER)}: was ([\d,.]+), is ([\d,.]+) instructions", wrong)
+    assert found, wrong
+    before, after = (float(text.replace(",", "")) for text in found.groups())
+    assert before == pytest.approx(old, rel=1e-4) and after > old * 1.03
+
+
+class Suite:
+    SMALL = {}
+    value = 100.0
+
+    def setup(self):
+        pass
+
+    teardown = setup
+
+    def track_calls(self):
+        return self.value
+
+    def track_instructions(self):
+        return self.value
+
+
+@pytest.fixture
+def judged(monkeypatch, tmp_path, capsys):
+    """judged(value): exit code and errors of the gate over two counters of that value."""
+    units = {"track_calls": "system calls", "track_instructions": "instructions"}
+    found = [
+        gate.Counter(f"made.{method}()", unit, Suite, method, ()) for method, unit in units.items()
+    ]
+    monkeypatch.setattr(gate, "counters", lambda: iter(found))
+    path = tmp_path / "baseline.json"
+
+    def judge(value, *arguments):
+        monkeypatch.setattr(Suite, "value", value)
+        code = gate.main(["--baseline", str(path), *arguments])
+        return code, capsys.readouterr()
+
+    judge.path = path
+    assert judge(100.0, "--update")[0] == 0
+    return judge
+
+
+def test_tolerances(judged):
+    assert judged(103.0)[0] == 0
+    code, said = judged(104.0)
+    assert code == 1
+    assert said.err.splitlines() == [
+        "gate: made.track_instructions(): was 100, is 104 instructions (+4.0%; at most 103)"
+    ]
+    assert len(judged(106.0)[1].err.splitlines()) == 2
+    assert "less than the 100 of the baseline" in judged(90.0)[1].out
+
+
+def test_other_tools_judge_only_what_does_not_depend_on_them(judged):
+    content = json.loads(judged.path.read_text())
+    content["environment"]["compiler"] = "another"
+    judged.path.write_text(json.dumps(content))
+    assert judged(104.0)[0] == 0
+    code, said = judged(106.0)
+    assert code == 1 and "instructions and modules are not judged" in said.out
+    assert said.err.count("gate: ") == 1 and "made.track_calls()" in said.err
+
+
+def test_the_baseline_names_every_counter(judged):
+    content = json.loads(judged.path.read_text())
+    content["counters"]["gone.track_calls()"] = content["counters"].pop("made.track_calls()")
+    judged.path.write_text(json.dumps(content))
+    code, said = judged(100.0)
+    assert code == 1
+    assert "gate: made.track_calls(): is not in the baseline" in said.err
+    assert "gate: gone.track_calls(): in the baseline, but no suite has it" in said.err
+    assert judged(100.0, "--update")[0] == 0 and judged(100.0)[0] == 0
+
+
+def test_the_committed_baseline_is_whole():
+    known = json.loads(gate.BASELINE.read_text())
+    assert set(known["counters"]) == {counter.name for counter in gate.counters()}
+    assert set(known["environment"]) == set(gate.environment())
