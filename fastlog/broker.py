@@ -19,7 +19,7 @@ from fastlog import limits
 from fastlog.config import Settings, TopicSettings
 from fastlog.config.listeners import Listener
 from fastlog.control import cluster
-from fastlog.control.state import NO_TOPIC_ID, TopicDescription
+from fastlog.control.state import NO_TOPIC_ID, PartitionState, TopicDescription
 from fastlog.control.topics import Control
 from fastlog.coordination import znodes
 from fastlog.coordination.interface import CoordinationError, State
@@ -37,6 +37,8 @@ from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 
 log = logging.getLogger("fastlog.broker")
+
+LED_AT_A_GO = 32  # logs, on one thread: each may write a small file
 
 
 class StartError(Exception):
@@ -60,6 +62,16 @@ def coordination_changed(state: State) -> None:
     """The store ends when the disk refuses a commit; records are served all the same."""
     if state is State.LOST:
         log.error("coordination is lost: topics cannot change until the broker is started again")
+
+
+def become_leader(led: list[tuple[Log, int]]) -> None:
+    """Lets the logs take appends, each in its leader epoch. OSError, not of a folder that fails."""
+    for one, epoch in led:
+        try:
+            one.become_leader(epoch)
+        except OSError as error:
+            if not is_storage_failure(error):  # else the folder is going offline
+                raise
 
 
 class Broker:
@@ -301,33 +313,34 @@ class Broker:
         known = self.control.topics.get(topic)
         return TopicSettings(self.settings, known.configs if known else {}).engine()
 
+    def leads(self, state: PartitionState) -> bool:
+        """Whether this broker leads the partition."""
+        return state.leader == self.broker_id
+
     async def open_topic(self, topic: TopicDescription, *, is_new: bool = True) -> None:
         """Opens the topic's logs here, leads them, and lets the data plane see them."""
         settings = TopicSettings(self.settings, topic.configs).engine()
-
-        async def open_one(number: int, state) -> Log:
-            opened = await self.logs.create_partition(
-                topic.name, topic.topic_id, number, settings, is_new=is_new
-            )
-            if state.leader == self.broker_id:
-                try:
-                    await asyncio.to_thread(opened.become_leader, state.leader_epoch)
-                except OSError as error:
-                    if not is_storage_failure(error):  # else the folder is going offline
-                        raise
-            return opened
 
         # Side by side, because each waits for the disk; all are done before a failure is told.
         here = {
             n: state for n, state in topic.partitions.items() if self.broker_id in state.replicas
         }
-        opening = (open_one(number, state) for number, state in here.items())
+        opening = (
+            self.logs.create_partition(topic.name, topic.topic_id, number, settings, is_new=is_new)
+            for number in here
+        )
         opened = await asyncio.gather(*opening, return_exceptions=True)
         logs: dict[int, Log] = {}
         for number, outcome in zip(here, opened, strict=True):
             if isinstance(outcome, BaseException):
                 raise outcome
             logs[number] = outcome
+        led = [(logs[n], state.leader_epoch) for n, state in here.items() if self.leads(state)]
+        slices = (led[i : i + LED_AT_A_GO] for i in range(0, len(led), LED_AT_A_GO))
+        leading = (asyncio.to_thread(become_leader, some) for some in slices)
+        for failure in await asyncio.gather(*leading, return_exceptions=True):
+            if failure is not None:
+                raise failure
         self.table.publish(topic.name, topic.topic_id, logs, len(topic.partitions))
 
     async def topic_created(self, topic: TopicDescription) -> None:

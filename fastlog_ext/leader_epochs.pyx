@@ -3,7 +3,7 @@ import os
 
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memmove, memset
+from libc.string cimport memcmp, memmove, memset
 from fastlog_ext.files cimport file_size, open_file, read_at, sync_file, sync_folder, write_at
 from fastlog_ext.system cimport (
     EINVAL, ENOENT, ENOMEM, O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY, close, last_errno, load32,
@@ -179,10 +179,25 @@ cdef int replace_file(const char *path, const char *text, int64_t size) noexcept
     return sync_folder(other) if folder_of(path, other) else 0
 
 
+cdef int holds(const char *path, const char *text, int64_t size) noexcept nogil:
+    """Whether the file is just this text, in one read; what it takes more for counts as not."""
+    cdef char found[512]
+    cdef int64_t length
+    cdef int fd
+    if size >= <int64_t>sizeof(found):
+        return 0
+    fd = open_file(path, b"", O_RDONLY)
+    if fd < 0:
+        return 0
+    length = read_at(fd, found, sizeof(found), 0)
+    close(fd)
+    return length == size and memcmp(found, text, <size_t>size) == 0
+
+
 cdef int write_file(LeaderEpochs *epochs) noexcept nogil:
     """By the writer, without the lock: a reader never waits for the disk."""
     cdef int32_t number
-    cdef int error
+    cdef int error = 0
     cdef int64_t size
     cdef char *text = <char *>malloc(LONGEST_HEAD + <size_t>epochs.count * LONGEST_LINE)
     if text == NULL:
@@ -191,7 +206,10 @@ cdef int write_file(LeaderEpochs *epochs) noexcept nogil:
     for number in range(epochs.count):
         size += snprintf(text + size, LONGEST_LINE, b"%d %lld\n", epochs.entries[number].epoch,
                          <long long>epochs.entries[number].start_offset)
-    error = replace_file(epochs.path, text, size)
+    if not epochs.unwritten or not holds(epochs.path, text, size):
+        error = replace_file(epochs.path, text, size)
+    if not error:
+        epochs.unwritten = 0
     free(text)
     return error
 
@@ -234,7 +252,7 @@ cdef int leader_epochs_assign(LeaderEpochs *epochs, int32_t epoch,
     added = add_entry(epochs, epoch, start_offset)
     if added < 0:
         return ENOMEM
-    return write_file(epochs) if added else 0
+    return write_file(epochs) if added or epochs.unwritten else 0
 
 
 cdef int32_t leader_epochs_latest(LeaderEpochs *epochs) noexcept nogil:
@@ -273,7 +291,8 @@ cdef void leader_epochs_end_offset(LeaderEpochs *epochs, int32_t requested, int6
     pthread_mutex_unlock(&epochs.lock)
 
 
-cdef int leader_epochs_truncate_from_end(LeaderEpochs *epochs, int64_t end_offset) noexcept nogil:
+cdef int drop_from_end(LeaderEpochs *epochs, int64_t end_offset) noexcept nogil:
+    """Whether an entry went."""
     cdef int32_t count = epochs.count
     if end_offset < 0:
         return 0
@@ -284,11 +303,11 @@ cdef int leader_epochs_truncate_from_end(LeaderEpochs *epochs, int64_t end_offse
     pthread_mutex_lock(&epochs.lock)
     keep(epochs, 0, count)
     pthread_mutex_unlock(&epochs.lock)
-    return write_file(epochs)
+    return 1
 
 
-cdef int leader_epochs_truncate_from_start(LeaderEpochs *epochs,
-                                           int64_t start_offset) noexcept nogil:
+cdef int drop_from_start(LeaderEpochs *epochs, int64_t start_offset) noexcept nogil:
+    """Whether an entry went or changed."""
     cdef int32_t first = 0
     while first < epochs.count and epochs.entries[first].start_offset <= start_offset:
         first += 1
@@ -301,7 +320,22 @@ cdef int leader_epochs_truncate_from_start(LeaderEpochs *epochs,
     keep(epochs, first, epochs.count - first)
     epochs.entries[0].start_offset = start_offset
     pthread_mutex_unlock(&epochs.lock)
-    return write_file(epochs)
+    return 1
+
+
+cdef void leader_epochs_bound(LeaderEpochs *epochs, int64_t start_offset,
+                              int64_t end_offset) noexcept nogil:
+    if drop_from_end(epochs, end_offset) | drop_from_start(epochs, start_offset):
+        epochs.unwritten = 1
+
+
+cdef int leader_epochs_truncate_from_end(LeaderEpochs *epochs, int64_t end_offset) noexcept nogil:
+    return write_file(epochs) if drop_from_end(epochs, end_offset) else 0
+
+
+cdef int leader_epochs_truncate_from_start(LeaderEpochs *epochs,
+                                           int64_t start_offset) noexcept nogil:
+    return write_file(epochs) if drop_from_start(epochs, start_offset) else 0
 
 
 cdef int leader_epochs_clear(LeaderEpochs *epochs) noexcept nogil:

@@ -208,7 +208,7 @@ cdef list restart(PartitionLog *log, str folder, int64_t new_start):
         # them any more.
         clashing = [base for base in bases if base == new_start]
         aside = set_aside(folder, clashing, log.settings.file_delete_delay_ms)
-        for offset in snapshots(Path(folder)):
+        for offset in snapshots(folder):
             os.unlink(f"{folder}/{offset:020d}.snapshot")
         segment = segment_create(log.folder, new_start, wall_clock_ms(), &error)
         if segment == NULL:

@@ -3,15 +3,14 @@
 The folder is listed and tidied in Python, once per open; whatever reads batches is in `replay`,
 without the GIL.
 """
+import contextlib
 import os
 import re
-from pathlib import Path
 
 from libc.stdint cimport int32_t, int64_t
 from fastlog_ext.index cimport OFFSET_ENTRY, TIME_ENTRY
 from fastlog_ext.files cimport truncate_to
-from fastlog_ext.leader_epochs cimport (
-    leader_epochs_open, leader_epochs_truncate_from_end, leader_epochs_truncate_from_start)
+from fastlog_ext.leader_epochs cimport leader_epochs_bound, leader_epochs_open
 from fastlog_ext.log_publish cimport log_publish_offsets
 from fastlog_ext.log_roll cimport log_jitter
 from fastlog_ext.log_state cimport PartitionLog, SegmentList, log_active, log_replace_segments
@@ -22,9 +21,9 @@ from fastlog_ext.segment cimport (
     segment_seal)
 from fastlog_ext.system cimport wall_clock_ms
 
-SEGMENT_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex)")
-SNAPSHOT_FILE = re.compile(r"(\d{20})\.snapshot")
+KEPT_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)")
 SWAP_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex)\.swap")
+LEFTOVERS = (".deleted", ".cleaned", ".swap")
 
 
 class CorruptLog(ValueError):
@@ -43,11 +42,11 @@ cdef int check(int error, str path) except -1:
 
 # --- the files of the folder ---
 
-def swapped_range(path: Path) -> tuple[int, int]:
+def swapped_range(path: str) -> tuple[int, int]:
     """First and last offset of the batches in a .log.swap."""
-    first = last = int(path.name[:20])
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    first = last = int(os.path.basename(path)[:20])
+    size = os.stat(path).st_size
+    with open(path, "rb") as file:
         position = 0
         while position + 61 <= size:
             file.seek(position)
@@ -60,84 +59,90 @@ def swapped_range(path: Path) -> tuple[int, int]:
     return first, last
 
 
-def complete_swaps(folder: Path) -> None:
+def complete_swaps(folder: str) -> None:
     """A .swap is the whole and synced replacement of the segments in its range: a cleaning that was
     cut short after its point of no return."""
-    swaps = [path for path in folder.iterdir() if SWAP_FILE.fullmatch(path.name)]
-    for path in sorted(path for path in swaps if path.name.endswith(".log.swap")):
-        first, last = swapped_range(path)
-        for other in list(folder.iterdir()):
-            match = SEGMENT_FILE.fullmatch(other.name)
-            if match and first <= int(match[1]) <= last:
-                other.unlink()
-    for path in swaps:
-        path.rename(path.with_suffix(""))
+    swaps = [name for name in os.listdir(folder) if SWAP_FILE.fullmatch(name)]
+    for name in sorted(name for name in swaps if name.endswith(".log.swap")):
+        first, last = swapped_range(f"{folder}/{name}")
+        for other in os.listdir(folder):
+            match = KEPT_FILE.fullmatch(other)
+            if match and match[2] != "snapshot" and first <= int(match[1]) <= last:
+                os.unlink(f"{folder}/{other}")
+    for name in swaps:
+        os.rename(f"{folder}/{name}", f"{folder}/{name.removesuffix('.swap')}")
 
 
-def tidy(folder: Path) -> dict[int, set[str]]:
+def tidy(folder: str) -> dict[int, set[str]]:
     """Removes leftovers and index files without a log; {base offset: the kinds of its files}."""
-    for path in list(folder.iterdir()):
-        if path.suffix in (".deleted", ".cleaned"):
-            path.unlink()
-    complete_swaps(folder)
+    files = os.listdir(folder)
+    if any(name.endswith(LEFTOVERS) for name in files):
+        for name in files:
+            if name.endswith((".deleted", ".cleaned")):
+                os.unlink(f"{folder}/{name}")
+        complete_swaps(folder)
+        files = os.listdir(folder)
     found: dict[int, set[str]] = {}
-    for path in folder.iterdir():
-        match = SEGMENT_FILE.fullmatch(path.name)
-        if match:
+    for name in files:
+        match = KEPT_FILE.fullmatch(name)
+        if match and match[2] != "snapshot":
             found.setdefault(int(match[1]), set()).add(match[2])
     for base in [base for base, kinds in found.items() if "log" not in kinds]:
         for kind in found.pop(base):
-            (folder / f"{base:020d}.{kind}").unlink()
+            os.unlink(f"{folder}/{base:020d}.{kind}")
     return found
 
 
-def index_ok(path: Path, entry_size: int, base_offset: int, log_size: int) -> bool:
-    """Whether the ends of an index can be true: whole entries, ascending, within the log."""
+def index_entries(path: str, entry_size: int, log_size: int) -> int:
+    """How many an index has; -1 where its ends cannot be true: whole entries, ascending, within the
+    log."""
     try:
-        size = path.stat().st_size
-        if size % entry_size:
-            return False
-        if size == 0:
-            return True
-        with path.open("rb") as file:
+        size = os.stat(path).st_size
+        if size == 0 or size % entry_size:
+            return -1 if size else 0
+        with open(path, "rb", 0) as file:
             first = file.read(entry_size)
             file.seek(size - entry_size)
             last = file.read(entry_size)
     except FileNotFoundError:
-        return False
+        return -1
+    good = True
     if entry_size == OFFSET_ENTRY:
         position = int.from_bytes(last[4:], "big", signed=True)
-        return int.from_bytes(last[:4], "big", signed=True) > 0 and 0 <= position < log_size
-    return (int.from_bytes(last[:8], "big", signed=True) >= int.from_bytes(first[:8], "big",
-                                                                           signed=True)
-            and int.from_bytes(last[8:], "big", signed=True) >= int.from_bytes(first[8:], "big",
-                                                                               signed=True)
-            and log_size > 0 and last != bytes(entry_size))
+        good = int.from_bytes(last[:4], "big", signed=True) > 0 and 0 <= position < log_size
+    else:
+        good = (log_size > 0 and last != bytes(entry_size)
+                and signed(last[:8]) >= signed(first[:8]) and signed(last[8:]) >= signed(first[8:]))
+    return size // entry_size if good else -1
 
 
-def snapshots(folder: Path) -> list[int]:
+def signed(field: bytes) -> int:
+    return int.from_bytes(field, "big", signed=True)
+
+
+def snapshots(folder: str) -> list[int]:
     """The offsets of the producer snapshots, ascending."""
-    matches = (SNAPSHOT_FILE.fullmatch(path.name) for path in folder.iterdir())
-    return sorted(int(match[1]) for match in matches if match)
+    matches = (KEPT_FILE.fullmatch(name) for name in os.listdir(folder))
+    return sorted(int(match[1]) for match in matches if match and match[2] == "snapshot")
 
 
 # --- segments ---
 
-cdef Segment *load(PartitionLog *log, object folder, int64_t base, bint *indexes_good) except NULL:
+cdef Segment *load(PartitionLog *log, str folder, int64_t base, bint *indexes_good) except NULL:
     cdef int error = 0
     cdef Segment *segment
-    stem = folder / f"{base:020d}"
+    stem = f"{folder}/{base:020d}"
     log_size = os.stat(f"{stem}.log").st_size
-    good = (index_ok(Path(f"{stem}.index"), OFFSET_ENTRY, base, log_size)
-            and index_ok(Path(f"{stem}.timeindex"), TIME_ENTRY, base, log_size))
-    offsets = os.stat(f"{stem}.index").st_size // OFFSET_ENTRY if good else 0
-    times = os.stat(f"{stem}.timeindex").st_size // TIME_ENTRY if good else 0
+    offsets = index_entries(f"{stem}.index", OFFSET_ENTRY, log_size)
+    times = index_entries(f"{stem}.timeindex", TIME_ENTRY, log_size)
     # A log that has batches for an index entry has a greatest timestamp: Kafka and we write it at
     # the roll.
-    indexes_good[0] = good
+    indexes_good[0] = offsets >= 0 and times >= 0
+    if not indexes_good[0]:
+        offsets = times = 0
     segment = segment_load(log.folder, base, log_size, offsets, times, &error)
     if segment == NULL:
-        check(error, str(folder))
+        check(error, folder)
     segment.created_ms = wall_clock_ms()
     segment.jitter_ms = log_jitter(log)
     return segment
@@ -162,7 +167,7 @@ cdef bint scan(PartitionLog *log, Segment *segment, int64_t *next_offset, str pa
     return cut
 
 
-cdef int64_t open_segments(PartitionLog *log, object folder, list bases, bint clean,
+cdef int64_t open_segments(PartitionLog *log, str folder, list bases, bint clean,
                            int64_t recovery_point) except -1:
     """Fills the list of segments; returns the end offset. Segments behind a cut are removed."""
     cdef int64_t next_offset = 0
@@ -198,10 +203,11 @@ cdef int64_t open_segments(PartitionLog *log, object folder, list bases, bint cl
     return next_offset
 
 
-def remove_segments(folder: Path, bases: list[int]) -> None:
+def remove_segments(folder: str, bases: list[int]) -> None:
     for base in bases:
         for kind in ("log", "index", "timeindex", "txnindex", "snapshot"):
-            (folder / f"{base:020d}.{kind}").unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{folder}/{base:020d}.{kind}")
 
 
 cdef int create_first(PartitionLog *log, int64_t base_offset, str path) except -1:
@@ -227,7 +233,7 @@ cdef int rebuild_producers(PartitionLog *log, str folder, int64_t end_offset) ex
     cdef bytes path
     cdef const char *name
     producer_clear(&log.producers)
-    for offset in reversed(snapshots(Path(folder))):
+    for offset in reversed(snapshots(folder)):
         file = f"{folder}/{offset:020d}.snapshot"
         if offset <= end_offset:
             path = os.fsencode(file)
@@ -249,13 +255,13 @@ cdef int rebuild_producers(PartitionLog *log, str folder, int64_t end_offset) ex
     return 0
 
 
-def drop_stray_snapshots(folder: Path, bases: set[int]) -> None:
+def drop_stray_snapshots(folder: str, bases: set[int]) -> None:
     """Only those at the base of a segment and the newest are of use to a later recovery."""
     found = snapshots(folder)
     newest = max(found, default=-1)
     for offset in found:
         if offset not in bases and offset != newest:
-            (folder / f"{offset:020d}.snapshot").unlink()
+            os.unlink(f"{folder}/{offset:020d}.snapshot")
 
 
 # --- all of it ---
@@ -264,41 +270,39 @@ cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_poi
                  int64_t log_start_offset) except -1:
     cdef int error
     cdef int64_t end_offset
-    path = Path(folder)
-    if not path.is_dir():
-        path.mkdir(parents=True)
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
         log.folder_changed = 1
-    bases = sorted(tidy(path))
+    bases = sorted(tidy(folder))
     error = leader_epochs_open(&log.epochs, log.folder)
     check(-2 if error < 0 else error, f"{folder}/leader-epoch-checkpoint")
     if bases:
-        end_offset = open_segments(log, path, bases, clean, recovery_point)
+        end_offset = open_segments(log, folder, bases, clean, recovery_point)
     else:
         end_offset = log_start_offset
         create_first(log, log_start_offset, folder)
     # what was left lies below the start: nothing of it may be served
     if end_offset < log_start_offset:
-        end_offset = restart_at(log, path, log_start_offset)
+        end_offset = restart_at(log, folder, log_start_offset)
     log.end_offset = end_offset
     log.log_start_offset = max(log_start_offset, log.segments.segments[0].base_offset)
     log.recovery_point = min(max(recovery_point, log.log_start_offset), end_offset)
     if clean:
         log.recovery_point = end_offset
-    check(leader_epochs_truncate_from_end(&log.epochs, end_offset), folder)
-    check(leader_epochs_truncate_from_start(&log.epochs, log.log_start_offset), folder)
+    leader_epochs_bound(&log.epochs, log.log_start_offset, end_offset)
     rebuild_producers(log, folder, end_offset)
-    drop_stray_snapshots(path, set(bases))
+    drop_stray_snapshots(folder, set(bases))
     log_publish_offsets(log)
     return 0
 
 
-cdef int64_t restart_at(PartitionLog *log, object folder, int64_t offset) except -1:
+cdef int64_t restart_at(PartitionLog *log, str folder, int64_t offset) except -1:
     """The new segment takes the list's place before the old ones are retired: whatever fails, none
     is retired twice. `old` outlives its removal: the caller is registered with `reclaim`."""
     cdef SegmentList *old = log.segments
     cdef int number
     bases = []
-    create_first(log, offset, str(folder))
+    create_first(log, offset, folder)
     for number in range(old.count):
         bases.append(old.segments[number].base_offset)
         segment_retire(old.segments[number])

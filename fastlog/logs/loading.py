@@ -17,6 +17,8 @@ from fastlog_ext.partition_log import Log
 Partition = tuple[str, int]
 PROGRESS_INTERVAL_S = 5.0
 LONG_RECOVERY_S = 2.0
+SLICE_MAX = 32
+SLICES_AT_LEAST = 32
 # Kafka's own folders that hold no partition of ours: tiered storage's cache, KRaft's metadata
 NOT_LOGS = {"remote-log-index-cache", "__cluster_metadata-0"}
 logger = logging.getLogger(__name__)
@@ -78,6 +80,25 @@ class Loader:
     def delete_delay_ms(self, topic: str) -> int:
         """file.delete.delay.ms of a topic."""
         return self._settings[topic].get("file_delete_delay_ms", 60_000)
+
+    def slices(self, partitions: list[Partition]) -> list[list[Partition]]:
+        """What one thread opens at a go: enough that its start costs little, and that no thread is
+        left with the work when the others are done.
+        """
+        size = max(1, min(SLICE_MAX, len(partitions) // SLICES_AT_LEAST))
+        return [partitions[i : i + size] for i in range(0, len(partitions), size)]
+
+    def open_all(
+        self, partitions: list[Partition], wanted_ids: Mapping[str, bytes]
+    ) -> list[tuple[Partition, Log | Exception]]:
+        """Opens several logs; what went wrong with one stands in its place."""
+        opened: list[tuple[Partition, Log | Exception]] = []
+        for partition in partitions:
+            try:
+                opened.append((partition, self.open(partition, wanted_ids.get(partition[0]))))
+            except (OSError, ValueError) as error:
+                opened.append((partition, error))
+        return opened
 
     def open(self, partition: Partition, wanted_id: bytes | None) -> Log:
         """Opens one log. Raises OSError, ValueError (CorruptLog or a malformed file)."""

@@ -114,17 +114,17 @@ class LogManager:
         started = time.monotonic()
         failures: list[tuple[str, Exception]] = []
 
-        async def open_one(partition: Partition) -> None:
-            try:
-                wanted = (topic_ids or {}).get(partition[0])
-                self._logs[partition] = await self._run(loader.open, partition, wanted)
+        async def open_some(some: list[Partition]) -> None:
+            for partition, opened in await self._run(loader.open_all, some, topic_ids or {}):
+                if isinstance(opened, Exception):
+                    failures.append((names.folder_name(*partition), opened))
+                    continue
+                self._logs[partition] = opened
                 self._delete_delays_ms[partition] = loader.delete_delay_ms(partition[0])
-            except (OSError, ValueError) as error:
-                failures.append((names.folder_name(*partition), error))
 
         progress = asyncio.create_task(loader.tell_progress(self._logs))
         try:
-            await asyncio.gather(*(open_one(partition) for partition in partitions))
+            await asyncio.gather(*(open_some(some) for some in loader.slices(partitions)))
         finally:
             progress.cancel()
         if failures:

@@ -9,7 +9,7 @@ SMALL = {"segment_bytes": 4000, "index_interval_bytes": 300, "file_delete_delay_
 def open_log(
     folder, *, clean=True, leader_epoch=0, recovery_point=0, log_start_offset=0, **settings
 ):
-    """A log that clients may append to; small segments unless told otherwise."""
+    """A log that clients may append to (unless its leader epoch is None), with small segments."""
     log = Log.open(
         str(folder),
         topic="topic",
@@ -20,7 +20,8 @@ def open_log(
         recovery_point=recovery_point,
         log_start_offset=log_start_offset,
     )
-    log.become_leader(leader_epoch)
+    if leader_epoch is not None:
+        log.become_leader(leader_epoch)
     return log
 
 
