@@ -28,8 +28,8 @@ cdef int32_t leader_epochs_latest(LeaderEpochs *epochs) noexcept nogil      # -1
 # (largest epoch <= requested, its end offset); -1/-1 if unknown (Kafka's endOffsetFor).
 cdef void leader_epochs_end_offset(LeaderEpochs *epochs, int32_t requested, int64_t log_end_offset,
                                    int32_t *epoch, int64_t *end_offset) noexcept nogil
-# What a start does, not written out: the next start would do it again. `leader_epochs_assign`, which
-# comes before any append, writes it where the file is not right by then.
+# What a start does, not written out: the next start would do it again. `leader_epochs_assign`,
+# which comes before any append, writes it where the file is not right by then.
 cdef void leader_epochs_bound(LeaderEpochs *epochs, int64_t start_offset,
                               int64_t end_offset) noexcept nogil
 cdef int leader_epochs_truncate_from_end(LeaderEpochs *epochs, int64_t end_offset) noexcept nogil
