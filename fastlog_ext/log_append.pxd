@@ -4,10 +4,10 @@ from libc.stdint cimport int64_t
 from fastlog_ext.log_state cimport AppendRequest, PartitionLog
 
 cdef void partition_log_append(PartitionLog *log, AppendRequest *request) noexcept nogil
-# The same in two steps, for who has several batches: queue them all, then drain once, soon. Another
-# thread may write what is queued before that.
-cdef void partition_log_queue(PartitionLog *log, AppendRequest *request) noexcept nogil
-cdef void partition_log_drain(PartitionLog *log) noexcept nogil
+# The same for several, linked by `next` from the newest to the oldest: they are written as one run
+# where that can be, in the order of oldest to newest.
+cdef void partition_log_append_chain(PartitionLog *log, AppendRequest *newest,
+                                     AppendRequest *oldest) noexcept nogil
 # The writer's role for a control operation (truncate, roll, close): waits for its turn, so never on
 # a reactor.
 cdef void log_acquire(PartitionLog *log) noexcept nogil

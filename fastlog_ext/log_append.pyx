@@ -47,20 +47,17 @@ cdef struct Run:
 # --- the role of writer ---
 
 cdef void partition_log_append(PartitionLog *log, AppendRequest *request) noexcept nogil:
-    partition_log_queue(log, request)
-    partition_log_drain(log)
+    partition_log_append_chain(log, request, request)
 
 
-cdef void partition_log_queue(PartitionLog *log, AppendRequest *request) noexcept nogil:
+cdef void partition_log_append_chain(PartitionLog *log, AppendRequest *newest,
+                                     AppendRequest *oldest) noexcept nogil:
     cdef void *head
     while True:
         head = load_ptr(<void **>&log.inbox)
-        request.next = <AppendRequest *>head
-        if cas_ptr(<void **>&log.inbox, head, request):
+        oldest.next = <AppendRequest *>head
+        if cas_ptr(<void **>&log.inbox, head, newest):
             break
-
-
-cdef void partition_log_drain(PartitionLog *log) noexcept nogil:
     # Whoever has the role looks at the inbox again after giving it back, so a failed claim loses
     # nothing.
     if cas32(&log.busy, 0, 1):

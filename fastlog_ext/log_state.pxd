@@ -128,7 +128,7 @@ cdef struct PartitionLog:
     # --- private: the writer's. `busy` is a role; whoever turns it from 0 to 1 has it ---
     int32_t busy
     AppendRequest *inbox                # lock-free stack, newest first
-    int64_t queue_round                 # relaxed: of the append queue that listed it last
+    int64_t queue_place                 # relaxed: in the append queue that used it last
     pthread_mutex_t control_lock        # only to hand the role to a control operation that waits
     pthread_cond_t control_turn
     int32_t control_waiting

@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 from fastlog_ext.batch cimport (
     BATCH_DECODED_MAX, BatchPolicy, BatchVerdict, batch_correct, batch_crc_ok, batch_parse,
     batch_validate)
-from fastlog_ext.log_append cimport partition_log_drain, partition_log_queue
+from fastlog_ext.log_append cimport partition_log_append_chain
 from fastlog_ext.log_state cimport ORIGIN_REPLICA, AppendRequest
 from fastlog_ext.system cimport (
     load32, load64, pthread_cond_destroy, pthread_cond_init, pthread_cond_signal,
@@ -31,18 +31,23 @@ cdef void append_and_wait(PartitionLog *log, AppendRequest *requests,
                           int64_t count) noexcept nogil:
     """All that carry no error yet."""
     cdef Waiting waiting
+    cdef AppendRequest *newest = NULL
+    cdef AppendRequest *oldest = NULL
     cdef int64_t number
     pthread_mutex_init(&waiting.lock, NULL)
     pthread_cond_init(&waiting.finished, NULL)
     waiting.left = 0
     for number in range(count):
-        waiting.left += not requests[number].error
-    for number in range(count):
         if not requests[number].error:
+            waiting.left += 1
             requests[number].owner = &waiting
             requests[number].done = append_finished
-            partition_log_queue(log, &requests[number])
-    partition_log_drain(log)
+            requests[number].next = newest
+            newest = &requests[number]
+            if oldest == NULL:
+                oldest = newest
+    if newest != NULL:
+        partition_log_append_chain(log, newest, oldest)
     pthread_mutex_lock(&waiting.lock)
     while waiting.left:
         pthread_cond_wait(&waiting.finished, &waiting.lock)

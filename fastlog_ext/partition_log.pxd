@@ -11,8 +11,7 @@ from fastlog_ext.log_state cimport (
     # endOffsetFor, for Fetch's diverging epoch and OffsetForLeaderEpoch
     partition_log_epoch_end,
     partition_log_release, partition_log_retain, partition_log_view)
-from fastlog_ext.log_append cimport (
-    partition_log_append, partition_log_drain, partition_log_queue)
+from fastlog_ext.log_append cimport partition_log_append, partition_log_append_chain
 from fastlog_ext.log_read cimport log_read_follow, partition_log_read
 
 # The handle of the control plane and of embedding programs.

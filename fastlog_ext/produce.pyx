@@ -4,7 +4,7 @@ A request's parts end on any thread, in any order. One atomic count, which start
 number of parts, decides who goes on: the reactor itself when it is the last, else whoever is, by
 mail to the reactor.
 
-What one turn parses is only queued: `produce_flush` writes it, gathered by log, and then drops the
+What one turn parses is only collected: `produce_flush` writes it, by log, and then drops the
 reactor's own count of each request. It runs at the end of the turn, or earlier when there is enough
 for a good write, or when a Fetch behind a Produce must see what that appended.
 """
