@@ -16,7 +16,7 @@ from fastlog.noticed import Noticed
 log = logging.getLogger("fastlog.requests")
 
 # So many requests are taken in one turn of the loop, before other work gets its turn.
-TAKEN_A_TURN = 256
+TAKEN_A_TURN = 16
 # A request below this is answered whatever else is under way.
 SMALL = 4096
 # Bytes of the larger ones that are under way at a time; a message takes up to some 250 times its

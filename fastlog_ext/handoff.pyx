@@ -3,6 +3,9 @@
 Such a request is a barrier: it leaves when nothing before it is unanswered, and nothing after it is
 parsed until it is answered. So a connection has one at most, and the copy of its frame is all that
 it holds while it waits.
+
+A peer that has sent more behind its request is busy with many: those who wait for one answer come
+before it, except now and then, so that neither waits for ever.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -10,10 +13,13 @@ from libc.string cimport memcpy
 from fastlog_ext.connection_life cimport connection_end
 from fastlog_ext.endian cimport put32
 from fastlog_ext.mailbox cimport Mail, mailbox_post
-from fastlog_ext.plane cimport Connection, Handoff, Plane, Response
+from fastlog_ext.plane cimport Connection, Handoff, HandoffQueue, Plane, Response
 from fastlog_ext.responses cimport response_begin, response_ready
 from fastlog_ext.stats cimport OTHER_REQUESTS, count
 from fastlog_ext.system cimport ENOMEM, add64, pthread_mutex_lock, pthread_mutex_unlock, write
+
+cdef enum:
+    PATIENT_EACH = 8            # one in so many is of a peer that has sent more
 
 
 cdef int handoff_start(Connection *connection, const uint8_t *frame, int64_t size) noexcept nogil:
@@ -37,25 +43,39 @@ cdef int handoff_start(Connection *connection, const uint8_t *frame, int64_t siz
     add64(&plane.budget.used, size)     # until it is answered
     count(&connection.reactor.counters, OTHER_REQUESTS, 1)
     pthread_mutex_lock(&plane.handoff_lock)
-    if plane.handoff_last == NULL:
-        plane.handoff_first = handoff
-    else:
-        plane.handoff_last.next = handoff
-    plane.handoff_last = handoff
+    append(&plane.handoffs[connection.parsed < connection.filled], handoff)
     pthread_mutex_unlock(&plane.handoff_lock)
     write(plane.request_fd, &one, sizeof(one))
     return 0
 
 
+cdef void append(HandoffQueue *queue, Handoff *handoff) noexcept nogil:
+    if queue.last == NULL:
+        queue.first = handoff
+    else:
+        queue.last.next = handoff
+    queue.last = handoff
+
+
+cdef Handoff *pop(HandoffQueue *queue) noexcept nogil:
+    cdef Handoff *handoff = queue.first
+    if handoff != NULL:
+        queue.first = handoff.next
+        if handoff.next == NULL:
+            queue.last = NULL
+        handoff.next = NULL
+    return handoff
+
+
 cdef Handoff *handoff_take(Plane *plane) noexcept nogil:
     cdef Handoff *handoff
+    cdef int rather
     pthread_mutex_lock(&plane.handoff_lock)
-    handoff = plane.handoff_first
-    if handoff != NULL:
-        plane.handoff_first = handoff.next
-        if handoff.next == NULL:
-            plane.handoff_last = NULL
-        handoff.next = NULL
+    plane.handoffs_taken += 1
+    rather = plane.handoffs_taken % PATIENT_EACH == 0
+    handoff = pop(&plane.handoffs[rather])
+    if handoff == NULL:
+        handoff = pop(&plane.handoffs[not rather])
     pthread_mutex_unlock(&plane.handoff_lock)
     return handoff
 

@@ -143,6 +143,10 @@ cdef struct Handoff:
     int64_t frame_size
     uint8_t frame[1]
 
+cdef struct HandoffQueue:
+    Handoff *first
+    Handoff *last
+
 # One broker's data plane.
 cdef struct Plane:
     TopicTable *topics
@@ -164,7 +168,7 @@ cdef struct Plane:
     int64_t drain_ms
     int request_fd
     pthread_mutex_t handoff_lock
-    Handoff *handoff_first
-    Handoff *handoff_last
+    HandoffQueue handoffs[2]    # of peers that wait for the answer, of peers that have sent more
+    int64_t handoffs_taken
     int32_t walk_records
     int64_t max_decoded_bytes   # of one Produce, to look at its records

@@ -336,7 +336,8 @@ cdef class DataPlane:
         return self.plane.request_fd
 
     def take_requests(self, int limit=1000):
-        """At most `limit` waiting requests, oldest first."""
+        """At most `limit` waiting requests: oldest first, but peers that have sent more requests
+        behind theirs mostly after the others."""
         cdef Handoff *handoff
         self._check()
         requests = []

@@ -284,6 +284,22 @@ def test_a_request_of_the_control_plane_is_a_barrier(broker, control):
         request.respond(b"again")
 
 
+def test_who_waits_for_one_answer_comes_before_who_has_sent_many(broker):
+    """Mostly: one in eight is of those that have sent more."""
+    heavy = [broker.client() for _ in range(10)]
+    for client in heavy:
+        client.send(other(1), other(2))
+    wait_until(lambda: broker.plane.stats()["other_requests"] == 10)
+    light = [broker.client() for _ in range(10)]
+    for client in light:
+        client.send(other(7))
+    wait_until(lambda: broker.plane.stats()["other_requests"] == 20)
+    taken = [correlation_of(request.frame[4:]) for request in broker.plane.take_requests(20)]
+    assert taken == [7] * 7 + [1] + [7] * 3 + [1] * 9
+    for client in heavy + light:
+        client.socket.close()
+
+
 def test_a_request_waits_for_what_is_parked_before_it(broker, control):
     broker.topic("t")
     plane = control(echo)
