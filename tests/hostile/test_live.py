@@ -162,8 +162,8 @@ def test_ten_thousand_connections(broker: FastlogBroker) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert light.failure is None
     print(
-        f"{number} connections: {before:.0f} MiB before, {opened_mib:.0f} with them; a light client "
-        f"meanwhile: {light.shown()}; CPU of that and them in 1 s: {idle:.2f} s"
+        f"{number} connections: {before:.0f} MiB before, {opened_mib:.0f} with them\n"
+        f"a light client meanwhile: {light.shown()}; CPU of that and them in 1 s: {idle:.2f} s"
     )
     assert opened_mib - before <= GROWTH_MOST_MIB
     assert opened_mib < 100
