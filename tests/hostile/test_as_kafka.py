@@ -1,5 +1,6 @@
 """Each kind of hostile request, once on Kafka 3.9 and once here: the same end."""
 
+import contextlib
 import random
 import socket
 import struct
@@ -52,7 +53,8 @@ def outcome(broker: Broker, attack: Attack) -> int | str:
         try:
             peer.sendall(attack.make(random.Random(SEED)))
             if attack.end == HALF:
-                peer.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # it has been closed already
+                    peer.shutdown(socket.SHUT_WR)
             size = peer.recv(4, socket.MSG_WAITALL)
             if len(size) < 4:
                 return CLOSED
