@@ -165,7 +165,7 @@ def parse(argv: list[str] | None):
     add("--megabytes", type=int, default=300, help="size of each load")
     add("--seconds", type=int, default=4, help="length of a latency run")
     add("--output", type=Path, default=RAW, help="all values, as JSON (%(default)s)")
-    add("--from", type=Path, dest="source", help="show what an earlier run wrote")
+    add("--from", type=Path, dest="sources", nargs="+", help="what earlier runs wrote, as one")
     add("--publish", action="store_true", help="write README.md, docs/performance.md and .svg")
     return parser.parse_args(argv)
 
@@ -183,8 +183,8 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0 when every row was measured on every broker."""
     arguments = parse(argv)
     failures: list[str] = []
-    if arguments.source:
-        figures = Figures.load(arguments.source)
+    if arguments.sources:
+        figures = Figures.load(*arguments.sources)
     else:
         began = time.monotonic()
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -34,10 +34,12 @@ class Figures:
         path.write_text(json.dumps(content, indent=1) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> "Figures":
-        content = json.loads(path.read_text())
-        figures = cls(content["about"])
-        figures.values = content["values"]
+    def load(cls, *paths: Path) -> "Figures":
+        """What runs wrote; of a row that several have, the last one's."""
+        contents = [json.loads(path.read_text()) for path in paths]
+        figures = cls(contents[0]["about"])
+        for content in contents:
+            figures.values.update(content["values"])
         return figures
 
 

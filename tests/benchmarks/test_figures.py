@@ -47,6 +47,15 @@ def test_values_survive_a_file(figures, tmp_path):
     assert table(again) == table(figures)
 
 
+def test_runs_of_some_rows_make_one_table(figures, tmp_path):
+    for row in ("start", "idle"):
+        part = Figures(ABOUT)
+        part.values = {row: figures.values[row]}
+        part.save(tmp_path / f"{row}.json")
+    both = Figures.load(tmp_path / "start.json", tmp_path / "idle.json")
+    assert set(both.values) == {"start", "idle"} and both.about == ABOUT
+
+
 def test_the_table_has_what_was_measured(figures):
     text = table(figures)
     columns = {line.count("|") for line in text.splitlines()}
