@@ -149,6 +149,7 @@ class Broker:
             max_control_bytes=self.settings["fastlog.control.request.max.bytes"],
             request_memory=limits.request_memory(self.settings),
             max_fetch_bytes=self.settings["fetch.max.bytes"],
+            fetch_sessions=self.settings["max.incremental.fetch.session.cache.slots"],
             walk_records=self.settings["fastlog.validate.records"],
             max_decoded_bytes=self.settings["fastlog.decompressed.max.bytes"],
         )

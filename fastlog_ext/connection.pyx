@@ -96,6 +96,8 @@ cdef int parse(Connection *connection) noexcept nogil:
             return QUEUE_FULL
         if api_key != API_PRODUCE and api_key != API_FETCH and connection.pending:
             return BARRIER
+        if api_key == API_FETCH and connection.in_session:
+            return BARRIER
         connection.parsed += <int64_t>size + 4
         connection.frame_hint = <int64_t>size + 4
         reason = start_frame(connection, buffer, frame + 4, size, api_key, get16(frame + 6))

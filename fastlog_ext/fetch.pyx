@@ -11,7 +11,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from fastlog_ext.connection_life cimport connection_close
 from fastlog_ext.fetch_request cimport (
-    FetchPartition, FetchRequest, FetchTopic, fetch_encode, fetch_parse)
+    FetchPartition, FetchRequest, FetchTopic, fetch_encode, fetch_parse, fetch_set_nth)
+from fastlog_ext.fetch_sessions cimport (
+    fetch_session_choose, fetch_session_release, fetch_session_take)
 from fastlog_ext.hints cimport hint_find, hints_fit
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.partition_log cimport (
@@ -31,7 +33,6 @@ cdef enum:
     OFFSET_OUT_OF_RANGE = 1
     UNKNOWN_TOPIC_OR_PARTITION = 3
     NOT_LEADER_OR_FOLLOWER = 6
-    FETCH_SESSION_ID_NOT_FOUND = 70
     UNKNOWN_TOPIC_ID = 100
     TOPIC_BY_ID_FROM = 13
     KEPT_FRAME = 65536          # a copy of a frame that a free request may keep
@@ -59,17 +60,17 @@ cdef FetchRequest *take_request(Reactor *reactor) noexcept nogil:
 
 cdef void drop_reads(FetchRequest *request) noexcept nogil:
     cdef int32_t number
-    for number in range(request.partition_count):
-        if request.partitions[number].read.size > 0:
-            segment_unpin(request.partitions[number].read.files)
-            request.partitions[number].read.size = 0
+    for number in range(request.set.partition_count):
+        if request.set.partitions[number].read.size > 0:
+            segment_unpin(request.set.partitions[number].read.files)
+            request.set.partitions[number].read.size = 0
 
 
 cdef void drop_logs(FetchRequest *request) noexcept nogil:
     cdef FetchPartition *partition
     cdef int32_t number
-    for number in range(request.partition_count):
-        partition = &request.partitions[number]
+    for number in range(request.set.partition_count):
+        partition = &request.set.partitions[number]
         if partition.retained:
             partition.retained = 0
             partition_log_release(partition.log)
@@ -78,15 +79,16 @@ cdef void drop_logs(FetchRequest *request) noexcept nogil:
 cdef void give_back(FetchRequest *request) noexcept nogil:
     drop_reads(request)
     drop_logs(request)
-    request.partition_count = 0
-    if request.partition_capacity > KEPT_PARTITIONS:
-        free(request.partitions)
-        request.partitions = NULL
-        request.partition_capacity = 0
-    if request.topic_capacity > KEPT_PARTITIONS:
-        free(request.topics)
-        request.topics = NULL
-        request.topic_capacity = 0
+    fetch_session_release(request)
+    request.set.partition_count = 0
+    if request.set.partition_capacity > KEPT_PARTITIONS:
+        free(request.set.partitions)
+        request.set.partitions = NULL
+        request.set.partition_capacity = 0
+    if request.set.topic_capacity > KEPT_PARTITIONS:
+        free(request.set.topics)
+        request.set.topics = NULL
+        request.set.topic_capacity = 0
     if request.charged:
         add64(&request.reactor.plane.budget.used, -request.charged)
         request.charged = 0
@@ -104,16 +106,16 @@ cdef void fetches_destroy(Reactor *reactor) noexcept nogil:
         request = <FetchRequest *>reactor.free_fetches
         reactor.free_fetches = request.next
         free(request.frame)
-        free(request.topics)
-        free(request.partitions)
+        free(request.set.topics)
+        free(request.set.partitions)
         free(request)
 
 
 cdef void charge(FetchRequest *request) noexcept nogil:
     """A large request counts as memory in flight for as long as it waits."""
-    if request.frame_capacity > KEPT_FRAME or request.partition_capacity > KEPT_PARTITIONS:
+    if request.frame_capacity > KEPT_FRAME or request.set.partition_capacity > KEPT_PARTITIONS:
         request.charged = (request.frame_capacity
-                           + request.partition_capacity * <int64_t>sizeof(FetchPartition))
+                           + request.set.partition_capacity * <int64_t>sizeof(FetchPartition))
         add64(&request.reactor.plane.budget.used, request.charged)
 
 
@@ -130,15 +132,15 @@ cdef const char *fetch_start(Connection *connection, const uint8_t *frame,
         if request.response == NULL:
             reason = "out of memory for a response"
     if reason != NULL:
-        request.partition_count = 0
+        request.set.partition_count = 0
         give_back(request)
         return reason
     count(&reactor.counters, FETCH_REQUESTS, 1)
     charge(request)
-    request.error = 0
-    if request.session_epoch != 0 and request.session_epoch != -1:
-        request.error = FETCH_SESSION_ID_NOT_FOUND
-        request.partition_count = 0
+    request.error = fetch_session_take(request)
+    if request.error:
+        request.set.partition_count = 0
+    connection.in_session = request.session != NULL
     request.expired = request.max_wait_ms <= 0 or reactor.stopping
     request.deadline_ms = reactor.now_ms + request.max_wait_ms
     if request.max_bytes > reactor.plane.max_fetch_bytes:
@@ -146,7 +148,7 @@ cdef const char *fetch_start(Connection *connection, const uint8_t *frame,
     if request.min_bytes > request.max_bytes:
         request.min_bytes = request.max_bytes
     find_logs(request)
-    hints_fit(connection, request.partition_count)
+    hints_fit(connection, request.set.partition_count)
     resume(request)
     return NULL
 
@@ -157,11 +159,13 @@ cdef void find_logs(FetchRequest *request) noexcept nogil:
     cdef Topic *topic = NULL
     cdef int32_t number
     cdef int32_t topic_number = -1
-    for number in range(request.partition_count):
-        partition = &request.partitions[number]
+    for number in range(request.set.partition_count):
+        partition = &request.set.partitions[number]
+        partition.log = NULL
+        partition.error = 0
         if partition.topic != topic_number:
             topic_number = partition.topic
-            topic = find_topic(request, &request.topics[topic_number])
+            topic = find_topic(request, &request.set.topics[topic_number])
         if topic == NULL:
             partition.error = UNKNOWN_TOPIC_OR_PARTITION
             if request.head.version >= TOPIC_BY_ID_FROM:
@@ -172,7 +176,9 @@ cdef void find_logs(FetchRequest *request) noexcept nogil:
             partition.log = topic.partitions[partition.index]
             # A replica is served only as one of the partition's known replicas, and there are none
             # yet.
-            if partition.log == NULL or request.replica_id >= 0:
+            if request.replica_id >= 0:
+                partition.log = NULL
+            if partition.log == NULL:
                 partition.error = NOT_LEADER_OR_FOLLOWER
 
 
@@ -226,25 +232,28 @@ cdef int64_t read_partition(FetchRequest *request, FetchPartition *partition, in
 
 
 cdef int read_all(FetchRequest *request) noexcept nogil:
-    """1: to be answered now. KIP-74: the first batch found goes out whole, then the limits hold."""
+    """1: to be answered now. KIP-74: the first batch found goes out whole, then the limits hold.
+    What is unknown does not hasten the answer, unless there is nothing else."""
     cdef FetchPartition *partition
     cdef int64_t left = request.max_bytes
     cdef int64_t there = 0
     cdef int whole_first = 1
-    cdef int now = request.expired or request.partition_count == 0
-    cdef int32_t number
-    for number in range(request.partition_count):
-        partition = &request.partitions[number]
-        if partition.log == NULL or request.replica_id >= 0:
-            now = 1
+    cdef int now = 0
+    cdef int known = 0
+    cdef int32_t place
+    for place in range(request.set.partition_count):
+        partition = fetch_set_nth(&request.set, place)
+        if partition.log == NULL:
+            now |= partition.error == NOT_LEADER_OR_FOLLOWER
             continue
+        known = 1
         there += read_partition(request, partition, left, whole_first)
         if partition.error or partition.diverges:
             now = 1
         if partition.read.size > 0:
             whole_first = 0
             left = left - partition.read.size if left > partition.read.size else 0
-    return now or there >= request.min_bytes
+    return now or not known or request.expired or there >= request.min_bytes
 
 
 cdef void resume(FetchRequest *request) noexcept nogil:
@@ -258,6 +267,7 @@ cdef void resume(FetchRequest *request) noexcept nogil:
         drop_reads(request)
         if park(request):
             return
+    fetch_session_choose(request)
     if fetch_encode(request):
         drop_reads(request)
         response_clear(request.response)
@@ -269,6 +279,7 @@ cdef void resume(FetchRequest *request) noexcept nogil:
 
 cdef void finish(FetchRequest *request) noexcept nogil:
     cdef Response *response = request.response
+    response.connection.in_session = 0
     give_back(request)
     response_ready(response)
 
@@ -312,10 +323,13 @@ cdef int park(FetchRequest *request) noexcept nogil:
     request.delivered = 0
     request.all_drained = 0
     store32(&request.posted, 0)
-    store32(&request.waiting, request.partition_count + 1)
+    store32(&request.waiting, request.set.partition_count + 1)
     join_parked(request)
-    for number in range(request.partition_count):
-        partition = &request.partitions[number]
+    for number in range(request.set.partition_count):
+        partition = &request.set.partitions[number]
+        if partition.log == NULL:
+            add32(&request.waiting, -1)
+            continue
         if not partition.retained:      # all of them: the next look is in another turn
             partition_log_retain(partition.log)
             partition.retained = 1
@@ -368,8 +382,8 @@ cdef void unpark(FetchRequest *request) noexcept nogil:
     timer_cancel(&request.reactor.timers, &request.timer)
     leave_parked(request)
     request.response.cancel = NULL
-    for number in range(request.partition_count):
-        partition = &request.partitions[number]
+    for number in range(request.set.partition_count):
+        partition = &request.set.partitions[number]
         if partition.listed:
             gone += waiters_remove(&partition.log.fetch_waiters, &partition.waiter)
             partition.listed = 0

@@ -1,11 +1,12 @@
 # A Fetch request in memory: parsed, and its answer encoded. No side effects but the response.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from fastlog_ext.cursor cimport Cursor
 from fastlog_ext.mailbox cimport Mail
 from fastlog_ext.partition_log cimport LogRead, PartitionLog
 from fastlog_ext.plane cimport Reactor, Response
 from fastlog_ext.timers cimport Timer
 from fastlog_ext.waiters cimport Waiter
-from fastlog_ext.wire cimport RequestHead
+from fastlog_ext.wire cimport RequestHead, Text
 
 cdef struct FetchPartition:
     Waiter waiter
@@ -21,13 +22,29 @@ cdef struct FetchPartition:
     int8_t retained
     int8_t listed
     int8_t diverges
+    int8_t chosen               # stands in the answer
+    int8_t sent                 # with records
+    int8_t forgotten            # leaves its session
+    # what a session's client was told last; -1: nothing, or an error
+    int64_t told_high_watermark
+    int64_t told_log_start
     int32_t diverging_epoch
     int64_t diverging_offset
 
 cdef struct FetchTopic:
     const uint8_t *name         # or the id's 16 bytes (v13+)
     int32_t name_size
+    int32_t partition_count     # scratch of fetch_set.pyx
+
+# The partitions of a request: its own, or for as long as it takes those of its session.
+cdef struct FetchSet:
+    FetchTopic *topics
+    int32_t topic_count
+    int32_t topic_capacity
+    FetchPartition *partitions
     int32_t partition_count
+    int32_t partition_capacity
+    int32_t *order              # numbers of partitions; NULL: as they stand
 
 cdef struct FetchRequest:
     FetchRequest *next          # free list, or the reactor's list of parked ones
@@ -57,14 +74,21 @@ cdef struct FetchRequest:
     int8_t delivered
     int8_t all_drained
     int8_t expired
-    FetchTopic *topics
-    int32_t topic_count
-    int32_t topic_capacity
-    FetchPartition *partitions
-    int32_t partition_count
-    int32_t partition_capacity
+    FetchSet set
+    void *session               # whose partitions are in `set`, see fetch_sessions.pyx
+    int32_t answered_session    # id in the answer; 0: none
+    const uint8_t *forgotten    # the array of forgotten topics, checked, in `frame`
+    int64_t forgotten_size
     int64_t charged             # of the memory budget, while it is large
 
+cdef inline FetchPartition *fetch_set_nth(FetchSet *set, int32_t place) noexcept nogil:
+    return &set.partitions[set.order[place] if set.order != NULL else place]
+
+# One more at the end, not initialised. NULL: out of memory.
+cdef FetchTopic *fetch_set_topic(FetchSet *set) noexcept nogil
+cdef FetchPartition *fetch_set_partition(FetchSet *set) noexcept nogil
+# A topic's name, or its id.
+cdef void fetch_read_name(FetchRequest *request, Cursor *cursor, Text *name) noexcept nogil
 cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
                              int64_t size) noexcept nogil
 # Encodes head, topics and partitions; the records by file ranges or, when short, read into the

@@ -32,41 +32,41 @@ cdef enum:
     UNKNOWN_TOPIC_ID = 100
 
 
-cdef FetchTopic *new_topic(FetchRequest *request) noexcept nogil:
+cdef FetchTopic *fetch_set_topic(FetchSet *set) noexcept nogil:
     cdef int32_t capacity
     cdef void *grown
-    if request.topic_count == request.topic_capacity:
-        capacity = request.topic_capacity * 2 if request.topic_capacity else 1
-        grown = realloc(request.topics, capacity * sizeof(FetchTopic))
+    if set.topic_count == set.topic_capacity:
+        capacity = set.topic_capacity * 2 if set.topic_capacity else 1
+        grown = realloc(set.topics, capacity * sizeof(FetchTopic))
         if grown == NULL:
             return NULL
-        request.topics = <FetchTopic *>grown
-        request.topic_capacity = capacity
-    request.topic_count += 1
-    return &request.topics[request.topic_count - 1]
+        set.topics = <FetchTopic *>grown
+        set.topic_capacity = capacity
+    set.topic_count += 1
+    return &set.topics[set.topic_count - 1]
 
 
-cdef FetchPartition *new_partition(FetchRequest *request) noexcept nogil:
+cdef FetchPartition *fetch_set_partition(FetchSet *set) noexcept nogil:
     cdef int32_t capacity
     cdef void *grown
-    if request.partition_count == request.partition_capacity:
-        capacity = request.partition_capacity * 2 if request.partition_capacity else 1
-        grown = realloc(request.partitions, capacity * sizeof(FetchPartition))
+    if set.partition_count == set.partition_capacity:
+        capacity = set.partition_capacity * 2 if set.partition_capacity else 1
+        grown = realloc(set.partitions, capacity * sizeof(FetchPartition))
         if grown == NULL:
             return NULL
-        request.partitions = <FetchPartition *>grown
-        request.partition_capacity = capacity
-    request.partition_count += 1
-    return &request.partitions[request.partition_count - 1]
+        set.partitions = <FetchPartition *>grown
+        set.partition_capacity = capacity
+    set.partition_count += 1
+    return &set.partitions[set.partition_count - 1]
 
 
 cdef int parse_partition(FetchRequest *request, Cursor *cursor) noexcept nogil:
-    cdef FetchPartition *partition = new_partition(request)
+    cdef FetchPartition *partition = fetch_set_partition(&request.set)
     cdef int16_t version = request.head.version
     if partition == NULL:
         return ENOMEM
     memset(partition, 0, sizeof(FetchPartition))
-    partition.topic = request.topic_count - 1
+    partition.topic = request.set.topic_count - 1
     partition.leader_epoch = -1
     partition.last_fetched_epoch = -1
     partition.index = cursor_get32(cursor)
@@ -83,7 +83,7 @@ cdef int parse_partition(FetchRequest *request, Cursor *cursor) noexcept nogil:
     return 0
 
 
-cdef void read_name(FetchRequest *request, Cursor *cursor, Text *name) noexcept nogil:
+cdef void fetch_read_name(FetchRequest *request, Cursor *cursor, Text *name) noexcept nogil:
     if request.head.version >= BY_ID_FROM:
         name.data = cursor_take(cursor, 16)
         name.size = 16
@@ -94,19 +94,18 @@ cdef void read_name(FetchRequest *request, Cursor *cursor, Text *name) noexcept 
 
 
 cdef int parse_topic(FetchRequest *request, Cursor *cursor) noexcept nogil:
-    cdef FetchTopic *topic = new_topic(request)
+    cdef FetchTopic *topic = fetch_set_topic(&request.set)
     cdef Text name
     cdef int32_t left
     if topic == NULL:
         return ENOMEM
-    read_name(request, cursor, &name)
+    fetch_read_name(request, cursor, &name)
     topic.name = name.data
     topic.name_size = name.size
     left = read_count(cursor, request.head.flexible, PARTITION_LEAST)
-    if left > PARTITIONS_MOST - request.partition_count:
+    if left > PARTITIONS_MOST - request.set.partition_count:
         cursor_fail(cursor)
         left = 0
-    topic.partition_count = left if left > 0 else 0
     while left > 0 and not cursor.failed:
         if parse_partition(request, cursor):
             return ENOMEM
@@ -116,19 +115,21 @@ cdef int parse_topic(FetchRequest *request, Cursor *cursor) noexcept nogil:
     return 0
 
 
-cdef void skip_forgotten(FetchRequest *request, Cursor *cursor) noexcept nogil:
-    """Sessions are not kept, so there is nothing to forget; the bytes must still be sound."""
+cdef void check_forgotten(FetchRequest *request, Cursor *cursor) noexcept nogil:
+    """Where the forgotten topics stand, and that they are sound; fetch_set.pyx reads them."""
     cdef Text name
-    cdef int32_t partitions
-    cdef int32_t left = read_count(cursor, request.head.flexible, 3)
+    cdef int32_t left, partitions
+    request.forgotten = cursor.at
+    left = read_count(cursor, request.head.flexible, 3)
     while left > 0 and not cursor.failed:
-        read_name(request, cursor, &name)
+        fetch_read_name(request, cursor, &name)
         partitions = read_count(cursor, request.head.flexible, 4)
         if partitions > 0:
             cursor_skip(cursor, <int64_t>partitions * 4)
         if request.head.flexible:
             skip_tags(cursor)
         left -= 1
+    request.forgotten_size = cursor.at - request.forgotten
 
 
 cdef void parse_tags(FetchRequest *request, Cursor *cursor) noexcept nogil:
@@ -171,8 +172,8 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
     cdef Cursor cursor
     cdef int32_t left
     cdef Text rack
-    request.topic_count = 0
-    request.partition_count = 0
+    request.set.topic_count = 0
+    request.set.partition_count = 0
     if copy_frame(request, frame, size):
         return "out of memory for a Fetch request"
     cursor_init(&cursor, request.frame, size)
@@ -184,6 +185,7 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
     request.read_committed = cursor_get8(&cursor) == 1
     request.session_id = 0
     request.session_epoch = -1
+    request.forgotten_size = 0
     if request.head.version >= 7:
         request.session_id = cursor_get32(&cursor)
         request.session_epoch = cursor_get32(&cursor)
@@ -195,7 +197,7 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
             return "out of memory for a Fetch request"
         left -= 1
     if request.head.version >= 7:
-        skip_forgotten(request, &cursor)
+        check_forgotten(request, &cursor)
     if request.head.version >= 11:
         read_text(&cursor, request.head.flexible, &rack)
     if request.head.flexible:
@@ -314,10 +316,29 @@ cdef int encode_partition(FetchRequest *request, FetchPartition *partition) noex
     return 0
 
 
-cdef int encode_topic(FetchRequest *request, FetchTopic *topic, int32_t first) noexcept nogil:
+cdef int32_t next_chosen(FetchSet *set, int32_t place) noexcept nogil:
+    while place < set.partition_count and not fetch_set_nth(set, place).chosen:
+        place += 1
+    return place
+
+
+cdef int32_t end_of_topic(FetchSet *set, int32_t place, int32_t *count) noexcept nogil:
+    """From a chosen place: how many are chosen before another topic's turn comes, and where that
+    begins."""
+    cdef int32_t topic = fetch_set_nth(set, place).topic
+    count[0] = 0
+    while place < set.partition_count and fetch_set_nth(set, place).topic == topic:
+        count[0] += 1
+        place = next_chosen(set, place + 1)
+    return place
+
+
+cdef int encode_topic(FetchRequest *request, int32_t place, int32_t end,
+                      int32_t partitions) noexcept nogil:
     cdef Response *response = request.response
+    cdef FetchSet *set = &request.set
+    cdef FetchTopic *topic = &set.topics[fetch_set_nth(set, place).topic]
     cdef int flexible = request.head.flexible
-    cdef int32_t number
     cdef int result
     cdef uint8_t *out = response_reserve(response, topic.name_size + 16)
     if out == NULL:
@@ -327,12 +348,13 @@ cdef int encode_topic(FetchRequest *request, FetchTopic *topic, int32_t first) n
         out += 16
     else:
         out = put_text(out, flexible, topic.name, topic.name_size)
-    out = put_count(out, flexible, topic.partition_count)
+    out = put_count(out, flexible, partitions)
     response.size = out - response.bytes
-    for number in range(first, first + topic.partition_count):
-        result = encode_partition(request, &request.partitions[number])
+    while place < end:
+        result = encode_partition(request, fetch_set_nth(set, place))
         if result:
             return result
+        place = next_chosen(set, place + 1)
     out = response_reserve(response, 1)
     if out == NULL:
         return ENOMEM
@@ -340,12 +362,21 @@ cdef int encode_topic(FetchRequest *request, FetchTopic *topic, int32_t first) n
     return 0
 
 
+cdef int32_t count_topics(FetchSet *set) noexcept nogil:
+    cdef int32_t topics = 0
+    cdef int32_t count
+    cdef int32_t place = next_chosen(set, 0)
+    while place < set.partition_count:
+        topics += 1
+        place = end_of_topic(set, place, &count)
+    return topics
+
+
 cdef int fetch_encode(FetchRequest *request) noexcept nogil:
     cdef Response *response = request.response
+    cdef FetchSet *set = &request.set
     cdef int flexible = request.head.flexible
-    cdef int32_t number
-    cdef int32_t first = 0
-    cdef int32_t topics = 0
+    cdef int32_t place, end, partitions
     cdef int result
     cdef uint8_t *out = response_reserve(response, 64)
     if out == NULL:
@@ -356,20 +387,17 @@ cdef int fetch_encode(FetchRequest *request) noexcept nogil:
     out += 4
     if request.head.version >= 7:
         put16(out, request.error)
-        put32(out + 2, 0)               # session_id: none
+        put32(out + 2, request.answered_session)
         out += 6
-    if not request.error:
-        for number in range(request.topic_count):       # one without partitions is not answered
-            topics += request.topics[number].partition_count > 0
-    out = put_count(out, flexible, topics)
+    out = put_count(out, flexible, count_topics(set))
     response.size = out - response.bytes
-    for number in range(request.topic_count if topics else 0):
-        if request.topics[number].partition_count == 0:
-            continue
-        result = encode_topic(request, &request.topics[number], first)
+    place = next_chosen(set, 0)
+    while place < set.partition_count:
+        end = end_of_topic(set, place, &partitions)
+        result = encode_topic(request, place, end, partitions)
         if result:
             return result
-        first += request.topics[number].partition_count
+        place = end
     out = response_reserve(response, 1)
     if out == NULL:
         return ENOMEM

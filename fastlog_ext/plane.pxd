@@ -75,6 +75,7 @@ cdef struct Connection:
     int8_t closed
     int8_t ending               # nothing more is read; it closes when its answers have left
     int8_t barrier              # 1: a request for the control plane has been handed over
+    int8_t in_session           # a fetch of a session is on its way: the next one waits for it
     int8_t starved              # 1: waits for the memory budget
     int32_t pins                # responses that are not ready, and the registry's own
     Buffer *input
@@ -155,6 +156,7 @@ cdef struct Plane:
     int32_t max_request_bytes
     int32_t max_control_bytes   # of a request that the control plane answers
     int32_t max_fetch_bytes
+    void *sessions              # of fetches, see fetch_sessions.pxd
     int32_t node_id
     int32_t reactor_count
     Reactor *reactors

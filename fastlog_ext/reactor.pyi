@@ -35,6 +35,8 @@ class DataPlane:
         request_memory: int = 536870912,
         walk_records: bool = False,
         max_decoded_bytes: int = 268435456,
+        fetch_sessions: int = 1000,
+        fetch_session_eviction_ms: int = 120000,
         file_send_min: int = -1,
     ) -> None: ...
     def limit_connections(

@@ -16,6 +16,8 @@ from libc.string cimport memcpy, memset
 from fastlog_ext.admission cimport admission_close, admission_open, admission_override
 from fastlog_ext.endian cimport get16
 from fastlog_ext.events cimport events_close, events_open, events_take
+from fastlog_ext.fetch_sessions cimport (
+    FetchSessions, fetch_sessions_close, fetch_sessions_count, fetch_sessions_open)
 from fastlog_ext.handoff cimport handoff_answer, handoff_take
 from fastlog_ext.plane cimport LISTENERS_MAX, Connection, Handoff, Plane, Reactor
 from fastlog_ext.reactor_loop cimport reactor_free, reactor_main, reactor_open, reactor_stop
@@ -139,7 +141,8 @@ cdef class DataPlane:
     bound of a Fetch response's records. request_memory: bytes of input buffers in use past which
     connections are not read from. walk_records: validate every record of every batch.
     max_decoded_bytes: a Produce whose records expand to more, where they are looked at, is refused.
-    `limit_connections` bounds who may connect and for how long.
+    fetch_sessions: remembered at most (KIP-227), in at most a quarter of request_memory; one unused
+    for fetch_session_eviction_ms gives way. `limit_connections` bounds who may connect and for how long.
     """
 
     cdef Plane *plane
@@ -154,7 +157,8 @@ cdef class DataPlane:
     def __cinit__(self, Topics topics not None, *, int reactors, int max_request_bytes=104857600,
                   int max_control_bytes=104857600, int max_fetch_bytes=57671680, int node_id=-1,
                   long long request_memory=536870912, bint walk_records=False,
-                  long long max_decoded_bytes=268435456, long long file_send_min=-1):
+                  long long max_decoded_bytes=268435456, int fetch_sessions=1000,
+                  long long fetch_session_eviction_ms=120000, long long file_send_min=-1):
         cdef int number, error
         if reactors < 1 or reactors > 256:
             raise ValueError("reactors must be between 1 and 256")
@@ -173,6 +177,10 @@ cdef class DataPlane:
         self.plane.node_id = node_id
         self.plane.walk_records = walk_records
         self.plane.max_decoded_bytes = max_decoded_bytes
+        self.plane.sessions = fetch_sessions_open(fetch_sessions, fetch_session_eviction_ms,
+                                                  request_memory // 4)
+        if self.plane.sessions == NULL:
+            raise MemoryError()
         self.plane.request_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if self.plane.request_fd < 0:
             raise OSError(last_errno(), "eventfd")
@@ -203,6 +211,7 @@ cdef class DataPlane:
         for number in range(self.plane.listener_count):
             if self.plane.listeners[number] >= 0:
                 close(self.plane.listeners[number])
+        fetch_sessions_close(<FetchSessions *>self.plane.sessions)
         events_close(&self.plane.events)
         admission_close(&self.plane.admission)
         pthread_mutex_destroy(&self.plane.handoff_lock)
@@ -366,6 +375,7 @@ cdef class DataPlane:
             load += load32_relaxed(&self.plane.reactors[number].load)
         result = counters_total(sets, self.plane.reactor_count)
         result["connections"] = load
+        result["fetch_sessions"] = fetch_sessions_count(<FetchSessions *>self.plane.sessions)
         result["request_memory"] = load64_relaxed(&self.plane.budget.used)
         return result
 

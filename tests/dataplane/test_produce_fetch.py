@@ -202,8 +202,6 @@ def test_an_unknown_session_is_refused(broker, version):
     with broker.client() as client:
         client.send(fetch({topic: [(0, 0)]}, version=version, session=(9, 1), max_wait=9999))
         assert read_fetched(client.receive(), version) == (1, 70, [])
-        client.send(fetch({topic: [(0, 0)]}, version=version, session=(0, 0)))
-        assert read_fetched(client.receive(), version)[1] == 0
 
 
 def test_the_first_batch_is_whole_and_then_the_limits_hold(broker):

@@ -112,8 +112,9 @@ def fetch(
     leader_epoch=-1,
     last_epoch=-1,
     partition_max=1 << 20,
+    forgotten=(),
 ):
-    """topics: {name or 16-byte id: [(partition, offset)]}."""
+    """topics: {name or 16-byte id: [(partition, offset)]}; forgotten: {name or id: [partition]}."""
     flexible = version >= 12
     tags = b"\0" * flexible
     out = _head(FETCH, version, correlation, flexible)
@@ -135,7 +136,11 @@ def fetch(
             out += struct.pack(">i", partition_max) + tags
         out += tags
     if version >= 7:
-        out += _count(0, flexible)
+        out += _count(len(forgotten), flexible)
+        for topic in forgotten:
+            out += topic if version >= 13 else _text(topic, flexible)
+            out += _count(len(forgotten[topic]), flexible)
+            out += struct.pack(f">{len(forgotten[topic])}i", *forgotten[topic]) + tags
     if version >= 11:
         out += _text("", flexible)
     if version >= 15 and replica >= 0:
@@ -243,8 +248,7 @@ def read_fetched(data, version):
     correlation = r.get("i")
     r.tags(flexible)
     assert r.get("i") == 0
-    error, session = r.get("hi") if version >= 7 else (0, 0)
-    assert session == 0
+    error, _ = r.get("hi") if version >= 7 else (0, 0)
     found = []
     for _ in range(r.count(flexible)):
         topic = r.take(16) if version >= 13 else r.text(flexible)
@@ -264,6 +268,11 @@ def read_fetched(data, version):
     r.tags(flexible)
     r.end()
     return correlation, error, found
+
+
+def read_session(data, version):
+    """The session's id in a Fetch answer."""
+    return struct.unpack_from(">i", data, 4 + (version >= 12) + 6)[0]
 
 
 def offsets_of(records):

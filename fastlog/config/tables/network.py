@@ -117,13 +117,12 @@ ROWS = (
         "first address.",
         dynamic=True,
     ),
-    planned(
+    works(
         "max.incremental.fetch.session.cache.slots",
         Kind.INT,
         1000,
-        "Fetch sessions remembered. There are none yet; every fetch names its partitions.",
+        "Fetch sessions remembered at most (KIP-227). 0: every fetch names its partitions.",
         check=Range(0),
-        today=(0,),
     ),
     planned(
         "max.request.partition.size.limit",
