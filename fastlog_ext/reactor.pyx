@@ -142,7 +142,8 @@ cdef class DataPlane:
     connections are not read from. walk_records: validate every record of every batch.
     max_decoded_bytes: a Produce whose records expand to more, where they are looked at, is refused.
     fetch_sessions: remembered at most (KIP-227), in at most a quarter of request_memory; one unused
-    for fetch_session_eviction_ms gives way. `limit_connections` bounds who may connect and for how long.
+    for fetch_session_eviction_ms gives way.
+    `limit_connections` bounds who may connect and for how long.
     """
 
     cdef Plane *plane
