@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 
 from fastlog.protocol import messages
+from tests.clients import fetch_session_cases
 from tests.clients.raw_cases import (
     CASES,
     VERSIONS,
     Case,
-    fetch_session,
-    fetch_session_epochs,
-    fetch_session_unknown,
     produce_limits,
     produce_odd_batches,
     produce_odd_records,
@@ -27,10 +25,6 @@ from tests.peers.kafka import Broker
 
 # a topic with a partition for each odd batch takes a while: where the answers change is enough
 FEW = {produce_odd_batches: (3, 7, 8, 11), produce_odd_records: (3, 7, 11)}
-# sessions came with version 7
-FEW |= dict.fromkeys(
-    (fetch_session, fetch_session_epochs, fetch_session_unknown), (7, 11, 12, 13, 17)
-)
 CHECKS_RECORDS = {"fastlog.validate.records": "true"}
 ALL = [
     pytest.param(case, version, id=f"{case.__name__}-v{version}")
@@ -38,6 +32,11 @@ ALL = [
     for case in cases
     if case is not produce_odd_records  # by default the broker does not read these
     for version in FEW.get(case, VERSIONS[key])
+]
+ALL += [
+    pytest.param(case, version, id=f"{case.__name__}-v{version}")
+    for case in fetch_session_cases.CASES
+    for version in fetch_session_cases.VERSIONS
 ]
 
 
