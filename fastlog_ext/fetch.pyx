@@ -9,6 +9,7 @@ number of waiters; that one is the reactor's.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
+from fastlog_ext.cold_reads cimport cold_begin, cold_end, cold_start
 from fastlog_ext.connection_life cimport connection_close
 from fastlog_ext.fetch_request cimport (
     FetchPartition, FetchRequest, FetchTopic, fetch_encode, fetch_parse, fetch_set_nth)
@@ -141,6 +142,8 @@ cdef const char *fetch_start(Connection *connection, const uint8_t *frame,
     if request.error:
         request.set.partition_count = 0
     connection.in_session = request.session != NULL
+    request.cold = 0
+    request.warmed = 0
     request.expired = request.max_wait_ms <= 0 or reactor.stopping
     request.deadline_ms = reactor.now_ms + request.max_wait_ms
     if request.max_bytes > reactor.plane.max_fetch_bytes:
@@ -214,15 +217,19 @@ cdef int64_t read_partition(FetchRequest *request, FetchPartition *partition, in
     cdef Connection *connection = request.response.connection
     cdef int64_t limit = partition.max_bytes if partition.max_bytes < left else left
     cdef int64_t there
+    cdef int cached
     partition.read.size = 0
     partition.diverges = 0
     partition.error = check_epochs(partition)
     if partition.error or partition.diverges:
         return 0
+    cached = cold_begin(request, partition)
     partition_log_read(
         partition.log, partition.offset, limit if limit > 0 else 0, whole_first,
         READ_TO_LAST_STABLE if request.read_committed else READ_TO_HIGH_WATERMARK,
         hint_find(connection, partition.log), &partition.read)
+    if cached and cold_end(request, partition, limit):
+        return 0
     partition.error = partition.read.error
     if partition.error:
         partition.read.size = 0
@@ -259,14 +266,23 @@ cdef int read_all(FetchRequest *request) noexcept nogil:
 cdef void resume(FetchRequest *request) noexcept nogil:
     """Nobody else holds the request: answer it, or park it again."""
     cdef Connection *connection = request.response.connection
+    cdef int enough
     if connection.closed:
         finish(request)
         return
     request.expired |= request.reactor.stopping
-    while not read_all(request):
-        drop_reads(request)
-        if park(request):
-            return
+    while True:
+        enough = read_all(request)
+        if request.cold:
+            drop_reads(request)
+            if cold_start(request, resume):
+                return
+        elif enough:
+            break
+        else:
+            drop_reads(request)
+            if park(request):
+                return
     fetch_session_choose(request)
     if fetch_encode(request):
         drop_reads(request)
@@ -320,6 +336,7 @@ cdef int park(FetchRequest *request) noexcept nogil:
     request.response.owner = request
     request.response.cancel = cancel
     request.parked = 1
+    request.warmed = 0
     request.delivered = 0
     request.all_drained = 0
     store32(&request.posted, 0)

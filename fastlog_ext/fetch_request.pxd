@@ -1,6 +1,7 @@
 # A Fetch request in memory: parsed, and its answer encoded. No side effects but the response.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.cursor cimport Cursor
+from fastlog_ext.disk cimport DiskJob
 from fastlog_ext.mailbox cimport Mail
 from fastlog_ext.partition_log cimport LogRead, PartitionLog
 from fastlog_ext.plane cimport Reactor, Response
@@ -79,6 +80,13 @@ cdef struct FetchRequest:
     int32_t answered_session    # id in the answer; 0: none
     const uint8_t *forgotten    # the array of forgotten topics, checked, in `frame`
     int64_t forgotten_size
+    # while the disk has the request, nobody else touches it; see cold_reads.pyx
+    DiskJob job
+    Mail cached
+    void (*cold_done)(FetchRequest *request) noexcept nogil
+    int64_t cold_bytes
+    int8_t cold                 # something that it wants is not cached
+    int8_t warmed               # it has been cached: read it from wherever it is
     int64_t charged             # of the memory budget, while it is large
 
 cdef inline FetchPartition *fetch_set_nth(FetchSet *set, int32_t place) noexcept nogil:

@@ -19,6 +19,13 @@ cdef extern from "<fcntl.h>" nogil:
                                size_t length, unsigned int flags) noexcept
     enum: FALLOC_FL_KEEP_SIZE
 
+# While it is on, a read_at of this thread that would wait for the disk fails with EAGAIN instead;
+# off tells whether one did. For threads that must not wait.
+cdef void cache_only_on() noexcept nogil
+cdef int cache_only_off() noexcept nogil
+cdef int cache_only_refused() noexcept nogil
+# Whether a range is in the page cache, as far as a byte in each 128 KiB tells.
+cdef int is_cached(int fd, int64_t position, int64_t size) noexcept nogil
 # Whether the error is that there is no room: the one failure that passes by itself.
 cdef int disk_is_full(int error) noexcept nogil
 # Each returns 0 or errno, unless it says otherwise; interrupted and short calls are continued.

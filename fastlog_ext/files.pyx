@@ -2,12 +2,79 @@
 errno."""
 from libc.stdint cimport int64_t, uint8_t
 from fastlog_ext.system cimport (
-    EDQUOT, EINTR, EIO, ENOSPC, O_CLOEXEC, O_DIRECTORY, O_RDONLY, close, fstat, fsync, ftruncate,
-    last_errno, open, pread, pwrite, pwritev, snprintf, ssize_t, stat_t)
+    EAGAIN, EDQUOT, EINTR, EIO, ENOSPC, O_CLOEXEC, O_DIRECTORY, O_RDONLY, close, fstat, fsync,
+    ftruncate, last_errno, open, pread, pwrite, pwritev, snprintf, ssize_t, stat_t)
 
 cdef enum:
     PATH_LIMIT = 4200
     COPY_STEP = 65536
+    PROBE_STEP = 131072         # what the kernel reads ahead by itself
+
+cdef extern from * nogil:
+    """
+    #include <errno.h>
+    #include <sys/syscall.h>
+    #include <sys/uio.h>
+    #include <unistd.h>
+    #ifndef RWF_NOWAIT
+    #define RWF_NOWAIT 8
+    #endif
+    #ifndef SYS_cachestat
+    #define SYS_cachestat 451
+    #endif
+    extern ssize_t preadv2(int, const struct iovec *, int, off_t, int);
+    static __thread int fl_cache_only;      /* 2: a read has been refused */
+    /* Linux 6.5. 1 also where nobody can tell. */
+    static int fl_all_cached(int fd, long long offset, long long size) {
+        unsigned long long range[2] = {(unsigned long long)offset, (unsigned long long)size};
+        unsigned long long found[5] = {0};
+        long long first = offset & ~4095LL, end = (offset + size + 4095) & ~4095LL;
+        if (syscall(SYS_cachestat, fd, range, found, 0) != 0) return 1;
+        return found[0] >= (unsigned long long)(end - first) / 4096; }
+    /* As pread, or EAGAIN where it would wait. tmpfs and some others know no RWF_NOWAIT. */
+    static ssize_t fl_pread_cached(int fd, void *out, size_t size, off_t offset) {
+        struct iovec vector = {out, size};
+        ssize_t got = preadv2(fd, &vector, 1, offset, RWF_NOWAIT);
+        if (got >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return got;
+        if (fl_all_cached(fd, offset, (long long)size)) return pread(fd, out, size, offset);
+        errno = EAGAIN;
+        return -1; }
+    static ssize_t fl_pread(int fd, void *out, size_t size, off_t offset) {
+        ssize_t got;
+        if (__builtin_expect(!fl_cache_only, 1)) return pread(fd, out, size, offset);
+        got = fl_pread_cached(fd, out, size, offset);
+        if (got < 0 && errno == EAGAIN) fl_cache_only = 2;
+        return got; }
+    """
+    int thread_cache_only "fl_cache_only"
+    ssize_t pread_cached "fl_pread_cached"(int fd, void *out, size_t size, off_t at) noexcept
+    ssize_t pread_as_allowed "fl_pread"(int fd, void *out, size_t size, off_t at) noexcept
+
+
+cdef void cache_only_on() noexcept nogil:
+    global thread_cache_only
+    thread_cache_only = 1
+
+
+cdef int cache_only_off() noexcept nogil:
+    global thread_cache_only
+    cdef int refused = thread_cache_only == 2
+    thread_cache_only = 0
+    return refused
+
+
+cdef int cache_only_refused() noexcept nogil:
+    return thread_cache_only == 2
+
+
+cdef int is_cached(int fd, int64_t position, int64_t size) noexcept nogil:
+    cdef uint8_t byte
+    cdef int64_t end = position + size
+    while position < end:
+        if pread_cached(fd, &byte, 1, position) < 0 and last_errno() == EAGAIN:
+            return 0
+        position = min(position + PROBE_STEP, max(end - 1, position + 1))
+    return 1
 
 
 cdef int disk_is_full(int error) noexcept nogil:
@@ -18,7 +85,7 @@ cdef int64_t read_at(int fd, void *out, int64_t size, int64_t position) noexcept
     cdef int64_t total = 0
     cdef ssize_t got
     while total < size:
-        got = pread(fd, <uint8_t *>out + total, size - total, position + total)
+        got = pread_as_allowed(fd, <uint8_t *>out + total, size - total, position + total)
         if got == 0:
             break
         if got < 0:

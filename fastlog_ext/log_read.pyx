@@ -3,7 +3,7 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
 from libc.string cimport memset
 from fastlog_ext.batch cimport BATCH_HEADER_SIZE, BatchInfo, batch_parse
 from fastlog_ext.batch_scan cimport SCAN_FAILED, BatchScan, scan_next, scan_start
-from fastlog_ext.files cimport read_at
+from fastlog_ext.files cimport cache_only_refused, read_at
 from fastlog_ext.index cimport index_floor_near, index_is_on_file
 from fastlog_ext.log_state cimport (
     ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_STORAGE, LOG_CLOSED, LOG_ONLINE,
@@ -53,6 +53,8 @@ cdef int locate_near(Segment *segment, SegmentFiles *files, int64_t offset, int6
         fd = segment_index_fd(segment, files, 0)
     # A broken index costs a longer scan; recovery rebuilds it.
     found = index_floor_near(&segment.offsets, fd, relative, entry[0], &key, &start, entry)
+    if cache_only_refused():
+        return SCAN_FAILED
     if found != 1 or start > limit or start < 0:
         start = 0
     scan_start(&scan, files.log_fd, start, limit)
@@ -282,6 +284,9 @@ cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_byte
         if read_once(log, &attempt, bound, out) != AGAIN:
             return
         attempt.hint = NULL
+        if cache_only_refused():
+            out.error = ERROR_STORAGE   # the caller knows that it is none
+            return
         if attempt.generation != generation or attempt.list != list:
             tries = 0
         elif is_of_the_disk(attempt.error):

@@ -12,6 +12,10 @@ cdef struct SegmentFiles:
     # private: opened at the first use, -1 until then (atomic)
     int32_t index_fd
     int32_t time_fd
+    # relaxed atomics, see cold_reads: the connection that alone reads here, and from where on it
+    # brought in what it read (-1: it did not)
+    int64_t reader
+    int64_t cold_from
 
 cdef struct Segment:
     int64_t base_offset

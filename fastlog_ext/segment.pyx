@@ -39,6 +39,7 @@ cdef SegmentFiles *new_files(int log_fd, int32_t references) noexcept nogil:
     files.log_fd = log_fd
     files.index_fd = -1
     files.time_fd = -1
+    files.cold_from = -1
     add64(&live_files, 1)
     return files
 

@@ -26,6 +26,8 @@ cdef enum Counter:
     CONNECTIONS_EXPIRED
     ALLOCATIONS
     BYTES_MOVED
+    COLD_READS
+    COLD_BYTES
     COUNTERS
 
 cdef struct Counters:

@@ -88,7 +88,7 @@ cdef extern from * nogil:
 
 cdef extern from "<errno.h>" nogil:
     enum: EINTR, EAGAIN, EWOULDBLOCK, ENOSPC, EIO, ENOENT, EEXIST, EINVAL, ENOMEM, EPIPE
-    enum: ECONNRESET, EMFILE, ENFILE, EDQUOT, EROFS
+    enum: ECONNRESET, EMFILE, ENFILE, EDQUOT, EROFS, ESHUTDOWN
 
 cdef extern from "<sys/types.h>" nogil:
     ctypedef long off_t
@@ -124,6 +124,7 @@ cdef extern from "<stdio.h>" nogil:
 cdef extern from "<fcntl.h>" nogil:
     int open(const char *path, int flags, ...) noexcept
     int posix_fadvise(int fd, off_t offset, off_t length, int advice) noexcept
+    enum: POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED
     enum: O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_EXCL, O_APPEND, O_CLOEXEC, O_DIRECTORY
     enum: O_NONBLOCK
 

@@ -332,6 +332,7 @@ class LogManager:
         clean = await (self._close_all() if self.failure is None else self._let_go_all())
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._logs.clear()
+        await asyncio.to_thread(self._disk.close)
         self._let_go_folder()
         return clean
 

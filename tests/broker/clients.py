@@ -1,6 +1,7 @@
 """One connection and its requests as messages, for tests that look at a broker's own answers."""
 
 import itertools
+import select
 from typing import Any
 
 from fastlog.protocol import decode_response, encode_request, headers, messages
@@ -17,16 +18,28 @@ class Client(Connection):
     def __init__(self, broker, timeout_s: float = 30) -> None:
         super().__init__((broker.host, broker.port), timeout_s)
         self._numbers = itertools.count(1)
+        self._last = 0
 
     def ask(self, key: int, version: int, **fields: Any) -> Any:
         """The answer; the connection must stay open."""
-        number = next(self._numbers)
-        header = headers.RequestHeader(key, version, number, "test")
+        self.start(key, version, **fields)
+        return self.finish(key, version)
+
+    def start(self, key: int, version: int, **fields: Any) -> None:
+        """Sends a request, for `finish` to take the answer."""
+        self._last = next(self._numbers)
+        header = headers.RequestHeader(key, version, self._last, "test")
         self.send(encode_request(header, build(messages.request_class(key), fields)))
+
+    def answered(self) -> bool:
+        """Whether a part of the answer is there."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def finish(self, key: int, version: int) -> Any:
         frame = self.receive()
         assert frame is not None, f"the connection was closed on request {key}"
         correlation, body = decode_response(key, version, frame)
-        assert correlation == number
+        assert correlation == self._last
         return body
 
     def create(self, name: str, partitions: int = 1, **configs: str) -> int:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from fastlog_ext.disk import Disk
 from fastlog_ext.partition_log import Log
 from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
@@ -34,7 +35,7 @@ class Broker:
 
     def __init__(self, folder, **options):
         self.folder, self.logs, self.ids = folder, {}, {}
-        self.topics = Topics()
+        self.topics, self.disk = Topics(), Disk()
         settings = {"reactors": 2, "node_id": 1, **options}
         self.plane = DataPlane(self.topics, **settings)
         self.address = self.plane.listen("127.0.0.1", 0, "PLAINTEXT")
@@ -50,6 +51,7 @@ class Broker:
                 topic_id=topic_id,
                 settings={**SETTINGS, **settings},
                 clean=True,
+                disk=self.disk,
             )
             log.become_leader(0)
             logs[index] = log
@@ -66,7 +68,7 @@ class Broker:
             self.topics.remove(name)
             for log in logs.values():
                 log.close()
-        return stopped
+        return self.disk.close() and stopped
 
 
 class ControlPlane:

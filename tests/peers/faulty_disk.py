@@ -1,7 +1,7 @@
-"""A file system that fails or is slow on demand, under any broker: FUSE, spoken to the kernel.
+"""A file system that fails or stands still on demand, under any broker: FUSE, spoken to the kernel.
 
 It passes everything on to a folder beneath it. `FaultyDisk` mounts it, with the server in a process
-of its own, and says what goes wrong: the errno of an operation, or how long a read takes. Pages
+of its own, and says what goes wrong: the errno of an operation, or that reads wait. Pages
 that the kernel has cached are read without asking here, as with a real disk.
 """
 
@@ -72,9 +72,9 @@ class FaultyDisk:
         """From now on the operations of these kinds (the values of KINDS) fail."""
         self._say(dict.fromkeys(kinds, error))
 
-    def slow_down(self, seconds: float) -> None:
-        """From now on a read that is not cached takes so long, whatever its size."""
-        self._say({"delay": seconds})
+    def hold(self) -> None:
+        """From now on a read that is not cached waits until the disk is mended."""
+        self._say({"hold": 1})
 
     def mend(self) -> None:
         """From now on all is well again."""
@@ -84,7 +84,7 @@ class FaultyDisk:
         """Takes the disk away from under whoever uses it."""
         subprocess.run(["umount", "--lazy", self.folder], check=True)
 
-    def _say(self, faults: dict[str, float]) -> None:
+    def _say(self, faults: dict[str, int]) -> None:
         staged = self._faults.with_suffix(".new")
         staged.write_text(json.dumps(faults))
         staged.replace(self._faults)
@@ -159,12 +159,17 @@ class Server:
         kind = KINDS.get(operation)
         if kind is None:
             return
-        with open(self.faults, encoding="utf-8") as file:
-            wanted = json.load(file)
-        if kind == "read" and "delay" in wanted:
-            time.sleep(wanted["delay"])
+        wanted = self.wanted()
+        while kind == "read" and "hold" in wanted:
+            time.sleep(0.01)
+            wanted = self.wanted()
         if kind in wanted:
             raise OSError(wanted[kind], "as wanted")
+
+    def wanted(self) -> dict[str, int]:
+        with open(self.faults, encoding="utf-8") as file:
+            found: dict[str, int] = json.load(file)
+        return found
 
     # --- names ---
 
@@ -301,7 +306,7 @@ class Server:
     def init(self, node: int, body: memoryview) -> bytes:
         readahead = struct.unpack_from("<IIII", body)[2]
         big_writes_and_async_reads = 1 << 5 | 1
-        answer = (7, 31, readahead, big_writes_and_async_reads, 16, 12, LONGEST_WRITE, 1)
+        answer = (7, 31, readahead, big_writes_and_async_reads, 128, 96, LONGEST_WRITE, 1)
         return struct.pack("<IIIIHHII", *answer).ljust(64, b"\0")
 
 

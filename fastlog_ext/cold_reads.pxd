@@ -1,0 +1,15 @@
+# Fetches whose records are not in the page cache wait for the disk on the disk's own threads.
+from libc.stdint cimport int64_t
+from fastlog_ext.fetch_request cimport FetchPartition, FetchRequest
+
+# Before a partition is read: whether it must be read from the page cache only, which is then
+# switched on.
+cdef int cold_begin(FetchRequest *request, FetchPartition *partition) noexcept nogil
+# After it, with the bytes that were wanted: 1 when some are not cached. What was read is given back
+# then.
+cdef int cold_end(FetchRequest *request, FetchPartition *partition,
+                  int64_t limit) noexcept nogil
+# Hands the request to the disk; `cold_done` is called on its reactor when all of it is cached. 0:
+# cannot, read it as it is. The partitions' logs are retained.
+cdef int cold_start(FetchRequest *request,
+                    void (*cold_done)(FetchRequest *request) noexcept nogil) noexcept nogil

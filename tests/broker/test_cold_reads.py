@@ -1,0 +1,179 @@
+"""A reader whose records are on the disk only waits for it alone."""
+
+import ctypes
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.broker.clients import FETCH, NONE, Client
+from tests.clients.batches import Batch, Record
+from tests.peers.fastlog import FastlogBroker
+from tests.peers.faulty_disk import FaultyDisk
+
+RECORDS = 40
+
+
+def batch(number: int) -> bytes:
+    return Batch([Record(b"%d" % number + b"x" * 100_000)]).encode()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[FaultyDisk]:
+    with FaultyDisk(tmp_path / "disk") as disk:
+        yield disk
+
+
+@pytest.fixture
+def broker(disk: FaultyDisk, tmp_path: Path) -> Iterator[FastlogBroker]:
+    """One reactor; topic old has 4 MB on the disk that are not cached, new is elsewhere."""
+    settings = {"fastlog.reactors": 1, "log.segment.bytes": 1_500_000}
+    broker = FastlogBroker(tmp_path / "broker", settings)
+    broker.log_folder = Path(f"{tmp_path / 'good'},{disk.folder}")
+    try:
+        broker.start()
+        with Client(broker) as client:
+            assert client.create("new") == NONE
+            assert client.create("old") == NONE
+            for number in range(RECORDS):
+                assert client.produce("old", batch(number)) == (NONE, number)
+        broker.restart()
+        forget(disk.folder / "old-0")
+        yield broker
+    finally:
+        broker.kill()
+
+
+def forget(folder: Path) -> None:
+    """Drops the files from the page cache."""
+    for path in folder.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def ask_for(client: Client, offset: int) -> None:
+    """Sends a Fetch of topic old and does not wait for the answer."""
+    wanted = {"partition": 0, "fetch_offset": offset, "partition_max_bytes": 1 << 20}
+    client.start(
+        FETCH,
+        11,
+        replica_id=-1,
+        max_wait_ms=200,
+        min_bytes=1,
+        max_bytes=1 << 26,
+        session_epoch=-1,
+        topics=[{"topic": "old", "partitions": [wanted]}],
+    )
+
+
+@pytest.mark.parametrize("offset", [0, 17, RECORDS - 1])
+def test_others_go_on_meanwhile(broker: FastlogBroker, disk: FaultyDisk, offset):
+    with Client(broker) as replaying, Client(broker) as tailing:
+        assert tailing.fetch("new").error_code == NONE
+        disk.hold()
+        ask_for(replaying, offset)
+        for number in range(5):
+            assert tailing.produce("new", batch(number)) == (NONE, number)
+            found = tailing.fetch("new", offset=number)
+            assert (found.error_code, found.high_watermark) == (NONE, number + 1)
+            assert not replaying.answered(), "the disk stands still"
+        disk.mend()
+        found = replaying.finish(FETCH, 11).responses[0].partitions[0]
+        assert found.error_code == NONE
+        assert found.high_watermark == RECORDS
+        assert int.from_bytes(found.records[:8]) == offset
+        assert b"%dxxx" % offset in found.records[:200]
+
+
+def test_a_stop_while_a_read_waits(broker: FastlogBroker, disk: FaultyDisk):
+    with Client(broker) as replaying:
+        disk.hold()
+        ask_for(replaying, 0)
+        assert not replaying.answered()
+        broker.process.signal(15)
+        disk.mend()
+        assert broker.process.wait(30) == 0
+
+
+def test_a_whole_replay_is_what_was_written(broker: FastlogBroker):
+    with Client(broker) as client:
+        offset = 0
+        while offset < RECORDS:
+            found = client.fetch("old", offset=offset, partition_max_bytes=250_000)
+            assert found.error_code == NONE
+            data = bytes(found.records)
+            while len(data) > 12 and len(data) >= 12 + int.from_bytes(data[8:12]):
+                size = 12 + int.from_bytes(data[8:12])
+                assert int.from_bytes(data[:8]) == offset
+                assert b"%dxxx" % offset in data[:200]
+                data, offset = data[size:], offset + 1
+
+
+LARGE = 130  # records of 100 kB: more than is read ahead at once
+
+
+@pytest.fixture
+def large(disk: FaultyDisk, tmp_path: Path) -> Iterator[FastlogBroker]:
+    """Topic old has one segment of 13 MB, none of it cached."""
+    broker = FastlogBroker(tmp_path / "broker", {"fastlog.reactors": 1})
+    broker.log_folder = disk.folder
+    try:
+        broker.start()
+        with Client(broker) as client:
+            assert client.create("old") == NONE
+            for number in range(LARGE):
+                assert client.produce("old", batch(number)) == (NONE, number)
+        broker.restart()
+        forget(disk.folder / "old-0")
+        yield broker
+    finally:
+        broker.kill()
+
+
+def replay(*clients: Client) -> None:
+    """All of topic old, a megabyte at a time, each range by one client after the other."""
+    for offset in range(0, LARGE, 9):
+        for client in clients:
+            assert client.fetch("old", offset=offset).error_code == NONE
+
+
+def is_cached(disk: FaultyDisk, position: int) -> bool:
+    """Whether the page there of the segment is in the page cache."""
+    with open(disk.folder / "old-0" / f"{0:020d}.log", "r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    resident = ctypes.create_string_buffer(len(mapped) // mmap.PAGESIZE + 1)
+    view = (ctypes.c_char * len(mapped)).from_buffer(mapped)
+    size = ctypes.c_size_t(len(mapped))
+    assert ctypes.CDLL(None).mincore(ctypes.byref(view), size, resident) == 0
+    del view
+    mapped.close()
+    return bool(resident.raw[position // mmap.PAGESIZE] & 1)
+
+
+def comes_about(condition: Callable[[], bool]) -> bool:
+    """Whether it is so within ten seconds: the kernel reads ahead when it comes to it."""
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_what_one_reader_leaves_behind_is_dropped(large: FastlogBroker, disk: FaultyDisk):
+    assert not is_cached(disk, 3_000_000)
+    with Client(large) as client:
+        assert client.fetch("old", offset=0).error_code == NONE
+        assert comes_about(lambda: is_cached(disk, 3_000_000)), "it was read ahead"
+        replay(client)
+    assert not is_cached(disk, 3_000_000)
+    assert is_cached(disk, LARGE * 100_000 - 500_000)
+
+
+def test_what_others_may_need_is_kept(large: FastlogBroker, disk: FaultyDisk):
+    with Client(large) as one, Client(large) as other:
+        replay(one, other)
+    assert is_cached(disk, 3_000_000)
