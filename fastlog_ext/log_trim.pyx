@@ -27,8 +27,8 @@ from fastlog_ext.recovery cimport check, rebuild_producers
 from fastlog_ext.recovery import snapshots
 from fastlog_ext.replay cimport replay_tail
 from fastlog_ext.segment cimport (
-    Segment, SegmentFiles, segment_create, segment_cut, segment_finish, segment_flush_indexes,
-    segment_index_fd, segment_pin, segment_retire, segment_unpin)
+    Segment, SegmentFiles, segment_borrow_index, segment_create, segment_cut, segment_finish,
+    segment_flush_indexes, segment_pin, segment_retire, segment_return_index, segment_unpin)
 from fastlog_ext.system cimport load32, load64, store32_seq, store64, wall_clock_ms
 from fastlog_ext.waiters cimport waiters_close
 
@@ -312,8 +312,11 @@ cdef int sync_files(Segment *segment, SegmentFiles *files) noexcept nogil:
     for which in range(2):
         if error:
             break
-        fd = segment_index_fd(segment, files, which)
-        error = -fd if fd < 0 else sync_file(fd)
+        fd = segment_borrow_index(segment, files, which)
+        if fd < 0:
+            return -fd
+        error = sync_file(fd)
+        segment_return_index(files, which, fd)
     return error
 
 

@@ -17,8 +17,8 @@ from fastlog_ext.log_state cimport PartitionLog, SegmentList, log_active, log_re
 from fastlog_ext.producer_state cimport producer_clear, producer_load_snapshot
 from fastlog_ext.replay cimport replay_producers, replay_segment, replay_tail
 from fastlog_ext.segment cimport (
-    Segment, segment_activate, segment_create, segment_finish, segment_load, segment_retire,
-    segment_seal)
+    Segment, segment_activate, segment_close_indexes, segment_create, segment_finish, segment_load,
+    segment_retire, segment_seal)
 from fastlog_ext.system cimport wall_clock_ms
 
 KEPT_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)")
@@ -293,6 +293,7 @@ cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_poi
     rebuild_producers(log, folder, end_offset)
     drop_stray_snapshots(folder, set(bases))
     log_publish_offsets(log)
+    segment_close_indexes(log_active(log))
     return 0
 
 

@@ -69,8 +69,14 @@ cdef void segment_seal(Segment *segment) noexcept nogil
 # It left the list: closes the files (as soon as no pin is left) and frees the struct by `reclaim`.
 cdef void segment_retire(Segment *segment) noexcept nogil
 cdef int segment_flush_indexes(Segment *segment) noexcept nogil
-# Descriptor of an index (which: 0 offsets, 1 times), or -errno.
+# Descriptor of an index (which: 0 offsets, 1 times), or -errno. It stays open with the files.
 cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noexcept nogil
+# The same for what is rare: nothing stays open for it, because each of thousands of logs has an
+# active segment.
+cdef int segment_borrow_index(Segment *segment, SegmentFiles *files, int which) noexcept nogil
+cdef void segment_return_index(SegmentFiles *files, int which, int fd) noexcept nogil
+# Of a segment that nobody else knows yet.
+cdef void segment_close_indexes(Segment *segment) noexcept nogil
 # What Kafka notes of a batch in the indexes; `position` is where the batch starts. 0 or errno
 # (index file).
 cdef int segment_note_batch(Segment *segment, const BatchInfo *info, int64_t position,

@@ -313,15 +313,49 @@ cdef int segment_activate(Segment *segment) noexcept nogil:
     return 0
 
 
-cdef int segment_flush_indexes(Segment *segment) noexcept nogil:
-    cdef int fd, error = 0
-    if index_has_unwritten(&segment.offsets):
-        fd = segment_index_fd(segment, segment.files, 0)
-        error = -fd if fd < 0 else index_flush(&segment.offsets, fd)
-    if not error and index_has_unwritten(&segment.times):
-        fd = segment_index_fd(segment, segment.files, 1)
-        error = -fd if fd < 0 else index_flush(&segment.times, fd)
+cdef inline int32_t *index_slot(SegmentFiles *files, int which) noexcept nogil:
+    return &files.time_fd if which else &files.index_fd
+
+
+cdef int segment_borrow_index(Segment *segment, SegmentFiles *files, int which) noexcept nogil:
+    cdef int fd = load32(index_slot(files, which))
+    if fd >= 0:
+        return fd
+    return open_or_evict(segment.path, b".timeindex" if which else b".index", O_RDWR)
+
+
+cdef void segment_return_index(SegmentFiles *files, int which, int fd) noexcept nogil:
+    if fd != load32(index_slot(files, which)):
+        close(fd)
+
+
+cdef int write_index(Segment *segment, int which) noexcept nogil:
+    cdef int fd = segment_borrow_index(segment, segment.files, which)
+    cdef int error
+    if fd < 0:
+        return -fd
+    error = index_flush(&segment.times if which else &segment.offsets, fd)
+    segment_return_index(segment.files, which, fd)
     return error
+
+
+cdef int segment_flush_indexes(Segment *segment) noexcept nogil:
+    cdef int error = 0
+    if index_has_unwritten(&segment.offsets):
+        error = write_index(segment, 0)
+    if not error and index_has_unwritten(&segment.times):
+        error = write_index(segment, 1)
+    return error
+
+
+cdef void segment_close_indexes(Segment *segment) noexcept nogil:
+    cdef int32_t *slot
+    cdef int which
+    for which in range(2):
+        slot = index_slot(segment.files, which)
+        if slot[0] >= 0:
+            close(slot[0])
+            slot[0] = -1
 
 
 cdef int segment_finish(Segment *segment) noexcept nogil:
@@ -363,7 +397,7 @@ cdef void segment_retire(Segment *segment) noexcept nogil:
 # --- indexes ---
 
 cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noexcept nogil:
-    cdef int32_t *slot = &files.time_fd if which else &files.index_fd
+    cdef int32_t *slot = index_slot(files, which)
     cdef int fd = load32(slot)
     if fd >= 0:
         return fd
@@ -378,12 +412,9 @@ cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noex
 
 cdef int append_entry(Segment *segment, int which, int64_t key, int32_t value) noexcept nogil:
     cdef Index *index = &segment.times if which else &segment.offsets
-    cdef int fd, error
+    cdef int error
     if index_needs_flush(index):
-        fd = segment_index_fd(segment, segment.files, which)
-        if fd < 0:
-            return -fd
-        error = index_flush(index, fd)
+        error = write_index(segment, which)
         if error:
             return error
     return index_append(index, key, value)
