@@ -143,6 +143,25 @@ class ConfluentDriver:
                     return [*received, named(error)]
         return [*received, {"error": "nothing more came"}]
 
+    def consume_all(self, step: Step) -> Any:
+        """All partitions of a topic at once, until `count` records have come."""
+        values: dict[int, dict[int, str]] = {}
+        left = step["count"]
+        with self._consumer(step) as consumer:
+            partitions = consumer.list_topics(step["topic"], timeout=10).topics[step["topic"]]
+            places = sorted(partitions.partitions)
+            consumer.assign(
+                [TopicPartition(step["topic"], one, OFFSET_BEGINNING) for one in places]
+            )
+            deadline = time.monotonic() + DEADLINE_S
+            while left and time.monotonic() < deadline:
+                message = consumer.poll(0.2)
+                if message is not None and message.error() is None:
+                    offsets = values.setdefault(message.partition(), {})
+                    offsets[message.offset()] = message.value().decode()
+                    left -= 1
+        return {"left": left, "values": str({key: values[key] for key in sorted(values)})}
+
     def times(self, step: Step) -> Any:
         answers: list[Any] = []
         with self._consumer(step) as consumer:

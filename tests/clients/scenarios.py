@@ -158,6 +158,17 @@ def timestamp_limits(topic: str, now: int) -> Iterator[Step]:
     yield {"op": "watermarks", "topic": topic}
 
 
+def many_partitions(topic: str, now: int) -> Iterator[Step]:
+    """The Java consumer opens a fetch session over them; small answers take it many rounds."""
+    places = random.Random(5)
+    count = 900
+    yield {"op": "create", "topic": topic, "partitions": 400}
+    records = [record(b"%d" % n, at=now, partition=places.randrange(400)) for n in range(count)]
+    yield {"op": "produce", "topic": topic, "records": records}
+    yield {"op": "consume_all", "topic": topic, "count": count}
+    yield {"op": "consume_all", "topic": topic, "count": count, "fetch_bytes": 700}
+
+
 def bad_topics(topic: str, now: int) -> Iterator[Step]:
     """What CreateTopics and DeleteTopics refuse."""
     yield {"op": "create", "topic": topic, "partitions": 3}
@@ -236,6 +247,7 @@ SCENARIOS: dict[str, Scenario] = {
     "segments": segments,
     "times_out_of_order": times_out_of_order,
     "large_messages": large_messages,
+    "many_partitions": many_partitions,
     "size_limits": size_limits,
     "append_time": append_time,
     "timestamp_limits": timestamp_limits,

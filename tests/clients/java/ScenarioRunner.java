@@ -14,6 +14,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
@@ -72,6 +73,8 @@ public final class ScenarioRunner {
                     return produce(step);
                 case "consume":
                     return consume(step);
+                case "consume_all":
+                    return consumeAll(step);
                 case "times":
                     return times(step);
                 case "watermarks":
@@ -231,6 +234,29 @@ public final class ScenarioRunner {
             records.add(error(problem));
         }
         return records;
+    }
+
+    /** All partitions of a topic at once, until `count` records have come. */
+    private JsonNode consumeAll(JsonNode step) {
+        Map<Integer, Map<Long, String>> values = new TreeMap<>();
+        int left = step.get("count").asInt();
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer(step)) {
+            List<TopicPartition> all = new ArrayList<>();
+            for (PartitionInfo one : consumer.partitionsFor(step.get("topic").asText())) {
+                all.add(new TopicPartition(one.topic(), one.partition()));
+            }
+            consumer.assign(all);
+            consumer.seekToBeginning(all);
+            long deadline = System.nanoTime() + DEADLINE.toNanos();
+            while (left > 0 && System.nanoTime() < deadline) {
+                for (ConsumerRecord<byte[], byte[]> one : consumer.poll(Duration.ofMillis(200))) {
+                    values.computeIfAbsent(one.partition(), unused -> new TreeMap<>())
+                        .put(one.offset(), new String(one.value(), StandardCharsets.UTF_8));
+                    left--;
+                }
+            }
+        }
+        return JSON.createObjectNode().put("left", left).put("values", values.toString());
     }
 
     private static JsonNode received(ConsumerRecord<byte[], byte[]> record) {
