@@ -43,3 +43,8 @@ cdef int index_floor(Index *index, int fd, int64_t target, int64_t *key, int32_t
 # The same, looked for first at the entry `guess` and the few hundred behind it. -1: no guess.
 cdef int index_floor_near(Index *index, int fd, int64_t target, int64_t guess, int64_t *key,
                           int32_t *value, int64_t *number) noexcept nogil
+# Whether an index file of `size` bytes can be true of a log of `log_size`: whole entries within the
+# log; the ends ascend, or, with `whole`, all of it. What else may be wrong is seen when it is used.
+# 1, 0, or -1: I/O error.
+cdef int index_sound(int fd, int32_t entry_size, int64_t size, int64_t log_size,
+                     int whole) noexcept nogil

@@ -220,3 +220,47 @@ cdef int index_floor_near(Index *index, int fd, int64_t target, int64_t guess, i
     if number != NULL:
         number[0] = found
     return get_entry(index, tail, fd, found, key, value)
+
+
+cdef int ascends(int fd, int32_t entry_size, int64_t count) noexcept nogil:
+    """1, 0, or -1: I/O error."""
+    cdef uint8_t window[WINDOW * TIME_ENTRY]
+    cdef int64_t key, last_key = -1, first = 0, number = 0
+    cdef int32_t value, last_value = -1
+    while first < count:
+        number = min(<int64_t>WINDOW, count - first)
+        if read_at(fd, window, number * entry_size, first * entry_size) != number * entry_size:
+            return -1
+        first += number
+        for number in range(number):
+            decode(entry_size, window + number * entry_size, &key, &value)
+            if key <= last_key or value < last_value:
+                return 0
+            last_key = key
+            last_value = value
+    return 1
+
+
+cdef int index_sound(int fd, int32_t entry_size, int64_t size, int64_t log_size,
+                     int whole) noexcept nogil:
+    cdef uint8_t entry[16]
+    cdef int64_t first_key, last_key
+    cdef int32_t first_value, last_value
+    if size % entry_size != 0 or size > 0 and log_size <= 0:
+        return 0
+    if size == 0:
+        return 1
+    if read_at(fd, entry, entry_size, 0) != entry_size:
+        return -1
+    decode(entry_size, entry, &first_key, &first_value)
+    if read_at(fd, entry, entry_size, size - entry_size) != entry_size:
+        return -1
+    decode(entry_size, entry, &last_key, &last_value)
+    if first_value < 0 or last_value < first_value or last_key < first_key:
+        return 0
+    if entry_size == OFFSET_ENTRY and not (
+            first_key >= 0 and last_key > 0 and last_value < log_size):
+        return 0
+    if last_key < 0 or last_key == 0 and last_value == 0:
+        return 0
+    return ascends(fd, entry_size, size // entry_size) if whole else 1

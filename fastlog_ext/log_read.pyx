@@ -6,14 +6,17 @@ from fastlog_ext.batch_scan cimport SCAN_FAILED, BatchScan, scan_next, scan_star
 from fastlog_ext.files cimport cache_only_refused, read_at
 from fastlog_ext.index cimport index_floor_near, index_is_on_file
 from fastlog_ext.log_state cimport (
-    ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_STORAGE, LOG_CLOSED, LOG_ONLINE,
+    ERROR_CORRUPT_MESSAGE, ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_STORAGE, LOG_CLOSED,
+    LOG_ONLINE,
     READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogPosition, LogPositions, LogRead, LogView,
     PartitionLog, ReadBound, ReadHint, SegmentList, log_fail, log_segments, log_view_positions,
     segments_floor)
 from fastlog_ext.segment cimport (
     Segment, SegmentFiles, segment_index_fd, segment_pin, segment_unpin)
+from fastlog_ext.segment_check cimport segment_check
 from fastlog_ext.system cimport (
-    EIO, EMFILE, ENFILE, ENOENT, ENOMEM, fence_seq, load32, load64, load64_seq, sched_yield)
+    EIO, EMFILE, ENFILE, ENOENT, ENOMEM, fence_seq, load32, load64, load64_seq, sched_yield,
+    store32, store64)
 
 cdef enum:
     AGAIN = -3              # the log changed under the reader: look again
@@ -31,6 +34,13 @@ cdef struct Attempt:
     SegmentList *list
     const ReadHint *hint
     int error               # errno of the file system, if that is why there is no answer
+
+
+cdef inline int begins_at_or_below(Segment *segment, const BatchInfo *info,
+                                   int64_t relative) noexcept nogil:
+    """Whether an index entry can be true of the batch that it points at."""
+    return info.magic == 2 and (
+        segment.base_offset <= info.base_offset <= segment.base_offset + relative)
 
 
 cdef int segment_locate(Segment *segment, SegmentFiles *files, int64_t offset, int64_t limit,
@@ -51,7 +61,7 @@ cdef int locate_near(Segment *segment, SegmentFiles *files, int64_t offset, int6
     cdef int fd = -1
     if index_is_on_file(&segment.offsets):
         fd = segment_index_fd(segment, files, 0)
-    # A broken index costs a longer scan; recovery rebuilds it.
+    # An index is a hint: one that is wrong costs a longer scan, never a wrong answer.
     found = index_floor_near(&segment.offsets, fd, relative, entry[0], &key, &start, entry)
     if cache_only_refused():
         return SCAN_FAILED
@@ -60,6 +70,11 @@ cdef int locate_near(Segment *segment, SegmentFiles *files, int64_t offset, int6
     scan_start(&scan, files.log_fd, start, limit)
     while True:
         found = scan_next(&scan, position, info)
+        if start > 0 and not (found == 1 and begins_at_or_below(segment, info, key)):
+            scan_start(&scan, files.log_fd, 0, limit)
+            start = 0
+            continue
+        start = 0
         if found != 1:
             return found
         if info.base_offset + info.last_offset_delta >= offset:
@@ -183,6 +198,24 @@ cdef void count_available(Attempt *attempt, int32_t number, LogRead *out,
         number += 1
 
 
+cdef int check_content(Attempt *attempt, PartitionLog *log, Segment *segment,
+                       SegmentFiles *files, LogRead *out, int64_t limit) noexcept nogil:
+    """1: what is left of `out` may be served. 0: nothing may, and out.error says why. AGAIN."""
+    cdef int64_t end
+    if out.position >= load64(&segment.unchecked):
+        return 1
+    end = segment_check(segment, files, out.position, out.size, limit)
+    if end < out.position:
+        attempt.error = EIO
+        return AGAIN
+    out.size = end - out.position
+    if out.size == 0:
+        out.error = ERROR_CORRUPT_MESSAGE
+        store32(&log.damaged, 1)
+        return 0
+    return 1
+
+
 cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
                       LogRead *out) noexcept nogil:
     """1 answered, 0 nothing in this segment, AGAIN."""
@@ -203,6 +236,8 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
     if load64_seq(&log.generation) != attempt.generation or found < 0:
         if found == SCAN_FAILED:
             attempt.error = EIO
+        elif found < 0 and load64_seq(&log.generation) == attempt.generation:
+            store64(&segment.bad_position, out.position)    # there or behind it
         segment_unpin(files)
         return AGAIN
     if found == 0:
@@ -214,9 +249,12 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
     if out.next.size > out.size:
         out.size = out.next.size if attempt.whole_first else 0
     count_available(attempt, number, out, limit)
-    if out.size == 0:
+    found = 0
+    if out.size > 0:
+        found = check_content(attempt, log, segment, files, out, limit)
+    if found != 1:
         segment_unpin(files)
-        return 1
+        return AGAIN if found == AGAIN else 1
     out.files = files
     out.log_fd = files.log_fd
     set_next(attempt, number, out, limit)
@@ -298,3 +336,6 @@ cdef void partition_log_read(PartitionLog *log, int64_t offset, int64_t max_byte
         list = attempt.list
         sched_yield()
     out.error = ERROR_STORAGE       # the same bytes stayed unreadable: not a race
+    if attempt.error == 0:
+        out.error = ERROR_CORRUPT_MESSAGE
+        store32(&log.damaged, 1)

@@ -145,6 +145,10 @@ cdef struct PartitionLog:
     int64_t end_offset                  # the writer's own copies of the view
     int64_t log_start_offset
     int64_t first_unstable              # or -1
+    # of the opening: bytes of the log that were looked at, and those that were cut off
+    int64_t recovered_read
+    int64_t recovered_cut
+    int32_t damaged                     # atomic: a segment has a bad_position
 
 cdef enum:
     LOG_ONLINE = 0

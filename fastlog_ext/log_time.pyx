@@ -69,6 +69,15 @@ cdef int search_files(TimeQuery *query, Segment *segment, SegmentFiles *files,
                 return found
 
 
+cdef int holds_timestamp(Segment *segment, SegmentFiles *files, int64_t offset,
+                         int64_t timestamp) noexcept nogil:
+    """Whether a time index entry is true of the batch that it names; a wrong one is not used."""
+    cdef BatchInfo info
+    cdef int64_t position = 0
+    return (segment_locate(segment, files, offset, load64(&segment.size), &position, &info) == 1
+            and info.max_timestamp == timestamp)
+
+
 cdef int search_segment(TimeQuery *query, Segment *segment) noexcept nogil:
     cdef int64_t key, start
     cdef int32_t relative = 0
@@ -81,7 +90,8 @@ cdef int search_segment(TimeQuery *query, Segment *segment) noexcept nogil:
     if index_is_on_file(&segment.times):
         fd = segment_index_fd(segment, files, 1)
     # Nothing before the entry's batch is as late as its timestamp.
-    if index_floor(&segment.times, fd, query.target, &key, &relative, NULL) == 1:
+    if (index_floor(&segment.times, fd, query.target, &key, &relative, NULL) == 1
+            and holds_timestamp(segment, files, start + relative, key)):
         start += relative
     found = search_files(query, segment, files, max(start, query.log_start_offset))
     segment_unpin(files)

@@ -29,6 +29,7 @@ from fastlog_ext.replay cimport replay_tail
 from fastlog_ext.segment cimport (
     Segment, SegmentFiles, segment_borrow_index, segment_create, segment_cut, segment_finish,
     segment_flush_indexes, segment_pin, segment_retire, segment_return_index, segment_unpin)
+from fastlog_ext.segment_check cimport check_forget
 from fastlog_ext.system cimport load32, load64, store32_seq, store64, wall_clock_ms
 from fastlog_ext.waiters cimport waiters_close
 
@@ -145,6 +146,7 @@ cdef list cut(PartitionLog *log, str folder, int64_t offset):
         aside = set_aside_or_fail(log, folder, bases[::-1])
         with nogil:
             error = segment_cut(segment, position, offset)
+            check_forget(segment, position)
         check_storage(log, error, folder)
         if position == 0:
             segment.created_ms = wall_clock_ms()

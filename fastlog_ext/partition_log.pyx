@@ -203,6 +203,17 @@ cdef class Log:
         return load64(&self.pointer().recovery_point)
 
     @property
+    def recovered(self) -> tuple:
+        """(bytes of the log that were looked at when it was opened, bytes that were cut off)."""
+        cdef PartitionLog *log = self.pointer()
+        return log.recovered_read, log.recovered_cut
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a batch was to be served that is damaged; `segments` tells where."""
+        return load32(&self.pointer().damaged) != 0
+
+    @property
     def storage_error(self):
         """errno of the failure that took the log offline, or None."""
         cdef PartitionLog *log = self.pointer()
@@ -223,7 +234,8 @@ cdef class Log:
         return sum(segment["size_bytes"] for segment in self.segments())
 
     def segments(self) -> list:
-        """Oldest first: base_offset, size_bytes, max_timestamp (-1: none), path of the .log."""
+        """Oldest first: base_offset, size_bytes, max_timestamp (-1: none), path of the .log, and
+        the position of a batch that is not served because it is damaged (-1: none was met)."""
         cdef PartitionLog *log = self.pointer()
         cdef ReclaimSlot *slot
         cdef SegmentList *list
@@ -241,6 +253,7 @@ cdef class Log:
                 found.append({
                     "base_offset": base, "size_bytes": load64(&list.segments[number].size),
                     "max_timestamp": -1 if error else timestamp,
+                    "bad_position": load64(&list.segments[number].bad_position),
                     "path": f"{self.path}/{base:020d}.log"})
         finally:
             leave(slot)

@@ -8,7 +8,7 @@ import os
 import re
 
 from libc.stdint cimport int32_t, int64_t
-from fastlog_ext.index cimport OFFSET_ENTRY, TIME_ENTRY
+from fastlog_ext.index cimport OFFSET_ENTRY, TIME_ENTRY, index_sound
 from fastlog_ext.files cimport truncate_to
 from fastlog_ext.leader_epochs cimport leader_epochs_bound, leader_epochs_open
 from fastlog_ext.log_publish cimport log_publish_offsets
@@ -19,6 +19,7 @@ from fastlog_ext.replay cimport replay_producers, replay_segment, replay_tail
 from fastlog_ext.segment cimport (
     Segment, segment_activate, segment_close_indexes, segment_create, segment_finish, segment_load,
     segment_retire, segment_seal)
+from fastlog_ext.segment_check cimport check_forget
 from fastlog_ext.system cimport wall_clock_ms
 
 KEPT_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)")
@@ -93,31 +94,19 @@ def tidy(folder: str) -> dict[int, set[str]]:
     return found
 
 
-def index_entries(path: str, entry_size: int, log_size: int) -> int:
-    """How many an index has; -1 where its ends cannot be true: whole entries, ascending, within the
-    log."""
+def index_entries(path: str, entry_size: int, log_size: int, whole: bool) -> int:
+    """How many an index has; -1 where it is not there or cannot be true, see index_sound."""
+    cdef int sound, fd
     try:
-        size = os.stat(path).st_size
-        if size == 0 or size % entry_size:
-            return -1 if size else 0
-        with open(path, "rb", 0) as file:
-            first = file.read(entry_size)
-            file.seek(size - entry_size)
-            last = file.read(entry_size)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return -1
-    good = True
-    if entry_size == OFFSET_ENTRY:
-        position = int.from_bytes(last[4:], "big", signed=True)
-        good = int.from_bytes(last[:4], "big", signed=True) > 0 and 0 <= position < log_size
-    else:
-        good = (log_size > 0 and last != bytes(entry_size)
-                and signed(last[:8]) >= signed(first[:8]) and signed(last[8:]) >= signed(first[8:]))
-    return size // entry_size if good else -1
-
-
-def signed(field: bytes) -> int:
-    return int.from_bytes(field, "big", signed=True)
+    try:
+        size = os.fstat(fd).st_size
+        sound = index_sound(fd, entry_size, size, log_size, whole)
+    finally:
+        os.close(fd)
+    return size // entry_size if sound == 1 else -1
 
 
 def snapshots(folder: str) -> list[int]:
@@ -128,13 +117,14 @@ def snapshots(folder: str) -> list[int]:
 
 # --- segments ---
 
-cdef Segment *load(PartitionLog *log, str folder, int64_t base, bint *indexes_good) except NULL:
+cdef Segment *load(PartitionLog *log, str folder, int64_t base, bint clean,
+                   bint *indexes_good) except NULL:
     cdef int error = 0
     cdef Segment *segment
     stem = f"{folder}/{base:020d}"
     log_size = os.stat(f"{stem}.log").st_size
-    offsets = index_entries(f"{stem}.index", OFFSET_ENTRY, log_size)
-    times = index_entries(f"{stem}.timeindex", TIME_ENTRY, log_size)
+    offsets = index_entries(f"{stem}.index", OFFSET_ENTRY, log_size, not clean)
+    times = index_entries(f"{stem}.timeindex", TIME_ENTRY, log_size, not clean)
     # A log that has batches for an index entry has a greatest timestamp: Kafka and we write it at
     # the roll.
     indexes_good[0] = offsets >= 0 and times >= 0
@@ -156,9 +146,11 @@ cdef bint scan(PartitionLog *log, Segment *segment, int64_t *next_offset, str pa
     if next_offset[0] < segment.base_offset:
         next_offset[0] = segment.base_offset
     with nogil:
-        error = replay_segment(log, segment, &valid, next_offset)
+        error = replay_segment(log, segment, 1, &valid, next_offset)
     check(error, path)
+    check_forget(segment, 0)            # every checksum has just been looked at
     cut = valid < segment.size
+    log.recovered_cut += segment.size - valid
     if cut:
         segment.size = valid
         with nogil:
@@ -167,32 +159,59 @@ cdef bint scan(PartitionLog *log, Segment *segment, int64_t *next_offset, str pa
     return cut
 
 
+cdef int make_indexes(PartitionLog *log, Segment *segment, str path) except -1:
+    """Of a segment that was synced: what is damaged in it stays, and is not served."""
+    cdef int64_t valid = 0
+    cdef int64_t next_offset = segment.base_offset
+    cdef int error
+    with nogil:
+        error = replay_segment(log, segment, 0, &valid, &next_offset)
+    check(error, path)
+    return 0
+
+
+cdef bint open_active(PartitionLog *log, Segment *segment, bint trusted, int64_t *next_offset,
+                      str path) except -1:
+    """The last segment, or one that may not be synced. Whether it was cut."""
+    cdef int error = -2
+    if trusted:
+        next_offset[0] = segment.base_offset
+        with nogil:
+            error = replay_tail(segment, next_offset)
+        log.recovered_read += segment.bytes_since_index
+    if error == 0:
+        return False
+    return scan(log, segment, next_offset, path)    # one without whole batches was not clean
+
+
 cdef int64_t open_segments(PartitionLog *log, str folder, list bases, bint clean,
-                           int64_t recovery_point) except -1:
+                           int64_t recovery_point, bint epochs_lost) except -1:
     """Fills the list of segments; returns the end offset. Segments behind a cut are removed."""
     cdef int64_t next_offset = 0
     cdef int number, error
-    cdef bint indexes_good = False, is_last, is_cut
+    cdef bint indexes_good = False, is_last, is_cut, synced
     cdef Segment *segment
     for number in range(len(bases)):
         is_last = number == len(bases) - 1
-        segment = load(log, folder, bases[number], &indexes_good)
+        synced = clean or not is_last and bases[number + 1] <= recovery_point
+        segment = load(log, folder, bases[number], clean, &indexes_good)
         path = f"{folder}/{bases[number]:020d}.log"
         error = log_replace_segments(log, 0, log.segments.count, segment)
         if error:
             segment_retire(segment)
             check(error, path)
         is_cut = False
-        if not indexes_good or is_last or (not clean and bases[number + 1] > recovery_point):
+        if is_last or not synced or not indexes_good or epochs_lost:
             check(segment_activate(segment), path)
-            error = -2
-            if indexes_good and clean:
-                next_offset = segment.base_offset
-                with nogil:
-                    error = replay_tail(segment, &next_offset)
-            if error != 0:          # a clean log whose tail is not whole batches was not clean
-                is_cut = scan(log, segment, &next_offset, path)
+            if is_last or not synced:
+                is_cut = open_active(log, segment, clean and indexes_good and not epochs_lost,
+                                     &next_offset, path)
+            else:
+                make_indexes(log, segment, path)
+                next_offset = bases[number + 1]
             if is_cut:
+                log.recovered_cut += sum(os.stat(f"{folder}/{base:020d}.log").st_size
+                                         for base in bases[number + 1:])
                 remove_segments(folder, bases[number + 1:])
                 is_last = True
             if not is_last:
@@ -201,6 +220,18 @@ cdef int64_t open_segments(PartitionLog *log, str folder, list bases, bint clean
         if is_last:
             break
     return next_offset
+
+
+cdef bint open_epochs(PartitionLog *log, str folder, list bases) except -1:
+    """Whether the epochs are to be found again in the batches: their file is damaged or gone."""
+    cdef int error = leader_epochs_open(&log.epochs, log.folder)
+    path = f"{folder}/leader-epoch-checkpoint"
+    if error < 0:
+        os.unlink(path)
+        error = leader_epochs_open(&log.epochs, log.folder)
+    check(error, path)
+    return log.epochs.count == 0 and any(
+        os.stat(f"{folder}/{base:020d}.log").st_size > 0 for base in bases)
 
 
 def remove_segments(folder: str, bases: list[int]) -> None:
@@ -268,16 +299,15 @@ def drop_stray_snapshots(folder: str, bases: set[int]) -> None:
 
 cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_point,
                  int64_t log_start_offset) except -1:
-    cdef int error
     cdef int64_t end_offset
+    cdef bint epochs_lost
     if not os.path.isdir(folder):
         os.makedirs(folder)
         log.folder_changed = 1
     bases = sorted(tidy(folder))
-    error = leader_epochs_open(&log.epochs, log.folder)
-    check(-2 if error < 0 else error, f"{folder}/leader-epoch-checkpoint")
+    epochs_lost = open_epochs(log, folder, bases)
     if bases:
-        end_offset = open_segments(log, folder, bases, clean, recovery_point)
+        end_offset = open_segments(log, folder, bases, clean, recovery_point, epochs_lost)
     else:
         end_offset = log_start_offset
         create_first(log, log_start_offset, folder)

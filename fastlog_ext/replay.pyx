@@ -51,7 +51,7 @@ cdef uint8_t *need(Reader *reader, int64_t position, int64_t count) noexcept nog
     return reader.data
 
 
-cdef int next_good(Reader *reader, int64_t position, int64_t least_offset,
+cdef int next_good(Reader *reader, int64_t position, int64_t least_offset, int checksums,
                    BatchInfo *info) noexcept nogil:
     """1 a good batch, 0 a bad one, -1 an older format, else -errno below that."""
     cdef uint8_t *data
@@ -66,6 +66,8 @@ cdef int next_good(Reader *reader, int64_t position, int64_t least_offset,
         return -1 if position == 0 and 0 <= info.magic < SUPPORTED_MAGIC else 0
     if info.base_offset < least_offset or info.last_offset_delta < 0:
         return 0
+    if not checksums:
+        return 1
     data = need(reader, position, info.size)
     if data == NULL:
         return -ENOMEM
@@ -80,7 +82,7 @@ cdef int note(PartitionLog *log, Segment *segment, const BatchInfo *info,
     return segment_note_batch(segment, info, position, log.settings.index_interval_bytes)
 
 
-cdef int replay_segment(PartitionLog *log, Segment *segment, int64_t *valid,
+cdef int replay_segment(PartitionLog *log, Segment *segment, int checksums, int64_t *valid,
                         int64_t *next_offset) noexcept nogil:
     cdef Reader reader
     cdef BatchInfo info
@@ -98,7 +100,7 @@ cdef int replay_segment(PartitionLog *log, Segment *segment, int64_t *valid,
         return ENOMEM
     valid[0] = 0
     while valid[0] < reader.size and error == 0:
-        good = next_good(&reader, valid[0], next_offset[0], &info)
+        good = next_good(&reader, valid[0], next_offset[0], checksums, &info)
         if good == -1:
             error = -1
         elif good < 0:
@@ -110,6 +112,7 @@ cdef int replay_segment(PartitionLog *log, Segment *segment, int64_t *valid,
             valid[0] += info.size
             next_offset[0] = info.base_offset + info.last_offset_delta + 1
     free(reader.data)
+    log.recovered_read += valid[0]
     return error
 
 
@@ -197,6 +200,7 @@ cdef int replay_range(PartitionLog *log, Segment *segment, SegmentFiles *files, 
     cdef int found = segment_locate(segment, files, from_offset, segment.size, &position, &info)
     if found != 1:
         return 0 if found == 0 else -2
+    log.recovered_read += segment.size - position
     scan_start(&scan, files.log_fd, position, segment.size)
     while True:
         found = scan_next(&scan, &position, &info)

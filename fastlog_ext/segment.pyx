@@ -241,6 +241,8 @@ cdef Segment *segment_load(const char *folder, int64_t base_offset, int64_t log_
     segment.max_timestamp_offset = -1
     segment.last_indexed_timestamp = -1
     segment.rolling_timestamp = -1
+    segment.unchecked = log_size
+    segment.bad_position = -1
     segment.sealed = 1
     if (index_init(&segment.offsets, OFFSET_ENTRY, offset_entries) != 0
             or index_init(&segment.times, TIME_ENTRY, time_entries) != 0 or segment.path == NULL):

@@ -30,6 +30,7 @@ class Housekeeping:
         self.high_watermarks = Checkpoint(folder.path, HIGH_WATERMARKS)
         self.log_start_offsets = Checkpoint(folder.path, LOG_START_OFFSETS)
         self._logs = logs
+        self._damaged: set[tuple[str, int]] = set()
 
     def checkpoint_recovery_points(self) -> None:
         """Syncs the segments that were sealed since the last time, and writes how far that is.
@@ -68,9 +69,19 @@ class Housekeeping:
             self._attempt(partition, log.expire_producers, now_ms)
 
     def guard(self) -> None:
-        """Keeps the folder's lock. FolderInUse, OSError when the folder is gone."""
+        """Keeps the lock, tells of damage. FolderInUse, OSError when the folder is gone."""
         self.folder.check_place()
+        for log in list(self._logs.values()):
+            if log.damaged:
+                self._tell_damage(log)
         self.folder.lock.renew()
+
+    def _tell_damage(self, log: Log) -> None:
+        for segment in log.segments():
+            place = segment["path"], segment["bad_position"]
+            if place[1] >= 0 and place not in self._damaged:
+                self._damaged.add(place)
+                logger.error("%s: the batch at %d is damaged: it is not served", *place)
 
     def _online(self) -> list[tuple[Partition, Log]]:
         return [item for item in list(self._logs.items()) if item[1].storage_error is None]

@@ -104,7 +104,7 @@ class Loader:
         """Opens one log. Raises OSError, ValueError (CorruptLog or a malformed file)."""
         path = self.folder.path / names.folder_name(*partition)
         started = time.monotonic()
-        topic_id = names.read_topic_id(path)
+        topic_id = self._topic_id(path, wanted_id)
         if topic_id == names.NO_TOPIC_ID and wanted_id is not None:
             topic_id = wanted_id
             names.write_topic_id(path, topic_id)
@@ -121,12 +121,27 @@ class Loader:
             disk=self._disk,
         )
         seconds = time.monotonic() - started
+        _, cut = log.recovered
+        if cut:
+            logger.warning(
+                "%s: %d bytes behind offset %d were no whole batches and are cut off",
+                *(path, cut, log.end_offset),
+            )
         if seconds > LONG_RECOVERY_S:
             logger.info(
                 "%s-%d is open after %.1f s: offsets %d to %d",
                 *(*partition, seconds, log.log_start_offset, log.end_offset),
             )
         return log
+
+    def _topic_id(self, path: Path, wanted_id: bytes | None) -> bytes:
+        try:
+            return names.read_topic_id(path)
+        except ValueError as error:
+            if wanted_id is None:
+                raise
+            logger.warning("%s; it is written again", error)
+            return names.NO_TOPIC_ID
 
     async def tell_progress(self, logs: Mapping[Partition, Log]) -> None:
         """A line every few seconds, until cancelled."""
@@ -137,4 +152,8 @@ class Loader:
     def tell_result(self, logs: Mapping[Partition, Log], seconds: float) -> None:
         """The last line of the start."""
         how = "opened" if self.clean or not logs else "checked and opened"
-        logger.info("%s: %s %d logs in %.2f s", self.folder.path, how, len(logs), seconds)
+        logger.info(
+            "%s: %s %d logs in %.2f s, %d bytes read again",
+            *(self.folder.path, how, len(logs), seconds),
+            sum(log.recovered[0] for log in logs.values()),
+        )
