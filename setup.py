@@ -4,6 +4,7 @@ Variables of the environment, for development:
     FASTLOG_MODULES=a,b       only these modules ("none": no module at all)
     FASTLOG_DEBUG=1           assertions and leak counters
     FASTLOG_SANITIZE=LIST     what -fsanitize= takes: address,undefined or thread
+    FASTLOG_FUZZ=1            the native fuzzers too, and every basic block tells that it ran
     FASTLOG_JOBS=N            compilers at a time (default: one a core)
 """
 
@@ -18,11 +19,15 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 PACKAGE = ROOT / "fastlog_ext"
 DEBUG = os.environ.get("FASTLOG_DEBUG") == "1"
+FUZZ = os.environ.get("FASTLOG_FUZZ") == "1"
 SANITIZE = os.environ.get("FASTLOG_SANITIZE", "")
 JOBS = int(os.environ.get("FASTLOG_JOBS") or os.cpu_count() or 1)
 
 # Modules that need more than their own .pyx: C sources beside them, and libraries.
-SOURCES = {"crc32c": ["fastlog_ext/crc32c_impl.c"]}
+SOURCES = {
+    "crc32c": ["fastlog_ext/crc32c_impl.c"],
+    "loop": ["tests/fuzz/native/coverage.c"],
+}
 LIBRARIES = {"codecs": ["z", "lz4", "zstd", "snappy"]}
 
 # Header, and the package of Debian and Ubuntu that has it (elsewhere the names are close).
@@ -52,26 +57,31 @@ def compile_arguments():
     if SANITIZE:
         arguments += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
         arguments += ["-fno-sanitize-recover=undefined"] if "undefined" in SANITIZE else []
+    arguments += ["-fsanitize-coverage=trace-pc"] if FUZZ else []
     return arguments
 
 
 def extensions():
     """One Extension for each .pyx, or for the subset asked for."""
-    names = sorted(path.stem for path in PACKAGE.glob("*.pyx"))
+    paths = sorted(PACKAGE.glob("*.pyx"))
+    if FUZZ:
+        paths += sorted((ROOT / "tests" / "fuzz" / "native").glob("*.pyx"))
     wanted = os.environ.get("FASTLOG_MODULES")
     if wanted:
-        names = [name for name in names if name in wanted.split(",")]
-    return [
-        Extension(
-            f"fastlog_ext.{name}",
-            [f"fastlog_ext/{name}.pyx", *SOURCES.get(name, [])],
-            include_dirs=["fastlog_ext"],
-            libraries=LIBRARIES.get(name, []),
-            extra_compile_args=compile_arguments(),
-            extra_link_args=["-pthread", *([f"-fsanitize={SANITIZE}"] if SANITIZE else [])],
-        )
-        for name in names
-    ]
+        paths = [path for path in paths if path.stem in wanted.split(",")]
+    return [extension(path.relative_to(ROOT)) for path in paths]
+
+
+def extension(path):
+    """The module made of one .pyx."""
+    return Extension(
+        ".".join(path.with_suffix("").parts),
+        [str(path), *SOURCES.get(path.stem, [])],
+        include_dirs=[str(path.parent)],
+        libraries=LIBRARIES.get(path.stem, []),
+        extra_compile_args=compile_arguments(),
+        extra_link_args=["-pthread", *([f"-fsanitize={SANITIZE}"] if SANITIZE else [])],
+    )
 
 
 def first_error(text):

@@ -237,7 +237,7 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
         if found == SCAN_FAILED:
             attempt.error = EIO
         elif found < 0 and load64_seq(&log.generation) == attempt.generation:
-            store64(&segment.bad_position, out.position)    # there or behind it
+            store64(&segment.bad_position, out.next.position)   # there or behind it
         segment_unpin(files)
         return AGAIN
     if found == 0:

@@ -53,7 +53,7 @@ def broken_batch(rng: random.Random) -> bytes:
     return with_good_crc(data) if rng.random() < 0.8 else data
 
 
-class Batches:
+class Records:
     """The batch parser, the record reader and the search for a timestamp, on the same bytes."""
 
     def __init__(self, folder: Path) -> None:
@@ -180,7 +180,7 @@ def open_log(folder: Path, *, clean: bool) -> Log:
 
 
 TARGETS = {
-    "batches": Batches,
+    "records": Records,
     "codecs": Codecs,
     "appends": Appends,
     "recoveries": Recoveries,

@@ -72,7 +72,7 @@ def test_the_data_plane_has_no_cycle():
 
 
 def test_every_cython_module_declares_its_interface():
-    pyx = {path.stem: path for path in with_suffix(".pyx")}
+    pyx = {path.stem: path for path in with_suffix(".pyx") if path.parts[0] != "tests"}
     stubs = {path.stem for path in with_suffix(".pyi")}
     python_edge = re.compile(r"^(?:def |    def |cdef class |class )", re.MULTILINE)
     missing = [

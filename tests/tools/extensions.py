@@ -22,6 +22,11 @@ VARIANTS = {
     "release": {},
     "debug": {"FASTLOG_DEBUG": "1"},
     "address": {"FASTLOG_DEBUG": "1", "FASTLOG_SANITIZE": "address,undefined"},
+    "fuzz": {
+        "FASTLOG_DEBUG": "1",
+        "FASTLOG_SANITIZE": "address,undefined",
+        "FASTLOG_FUZZ": "1",
+    },
     "thread": {"FASTLOG_DEBUG": "1", "FASTLOG_SANITIZE": "thread"},
 }
 
@@ -90,7 +95,9 @@ def stamp_of(variant):
         tools.update(part.encode() + b"\0")
     tools.update((ROOT / "setup.py").read_bytes())
     sources = hashlib.sha256()
-    for path in sorted((ROOT / "fastlog_ext").iterdir()):
+    folders = [ROOT / "fastlog_ext"]
+    folders += [ROOT / "tests" / "fuzz" / "native"] if variant == "fuzz" else []
+    for path in sorted(path for folder in folders for path in folder.iterdir()):
         if path.suffix in SOURCE_SUFFIXES:
             sources.update(path.name.encode() + b"\0" + path.read_bytes())
     return tools.hexdigest() + sources.hexdigest()

@@ -19,6 +19,11 @@ KINDS = {
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
         "PYTHONMALLOC": "malloc",
     },
+    "fuzz": {
+        "libraries": ["libasan.so", "libubsan.so", "libstdc++.so.6"],
+        "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=16",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    },
     "thread": {
         "libraries": ["libtsan.so", "libstdc++.so.6"],
         "TSAN_OPTIONS": "ignore_noninstrumented_modules=1:second_deadlock_stack=1:halt_on_error=0"
@@ -26,12 +31,13 @@ KINDS = {
     },
 }
 
+BUILDS = ("address", "thread")  # of `./dev sanitize`
 REPORT_CHARACTERS = 20_000  # of each process; the whole is in the file
 
 
 def run(arguments):
     """`./dev sanitize [address|thread] [pytest arguments]`; without a kind, one after the other."""
-    chosen = [arguments[0]] if arguments and arguments[0] in KINDS else list(KINDS)
+    chosen = [arguments[0]] if arguments and arguments[0] in BUILDS else list(BUILDS)
     rest = arguments[1:] if chosen == arguments[:1] else arguments
     for kind in chosen:
         tree = extensions.ensure(kind)
@@ -44,9 +50,9 @@ def run(arguments):
 
 
 def fuzz(arguments):
-    """`./dev fuzz [--seconds N] [--seed N]`, on the build with AddressSanitizer."""
-    tree = extensions.ensure("address")
-    return execute("address", ["python", "-m", "tests.fuzz", *arguments], tree)
+    """`./dev fuzz [--seconds N] [--seed N]`, on a build with AddressSanitizer of its own."""
+    tree = extensions.ensure("fuzz")
+    return execute("fuzz", ["python", "-m", "tests.fuzz", *arguments], tree)
 
 
 def execute(kind, command, tree):
