@@ -70,6 +70,8 @@ cdef int locate_near(Segment *segment, SegmentFiles *files, int64_t offset, int6
     scan_start(&scan, files.log_fd, start, limit)
     while True:
         found = scan_next(&scan, position, info)
+        if found == SCAN_FAILED:
+            return found
         if start > 0 and not (found == 1 and begins_at_or_below(segment, info, key)):
             scan_start(&scan, files.log_fd, 0, limit)
             start = 0
