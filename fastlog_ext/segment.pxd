@@ -16,6 +16,9 @@ cdef struct SegmentFiles:
     # brought in what it read (-1: it did not)
     int64_t reader
     int64_t cold_from
+    # and the range that was last seen to be cached
+    int64_t cached_from
+    int64_t cached_to
 
 cdef struct Segment:
     int64_t base_offset
