@@ -7,7 +7,7 @@ from fastlog_ext.cursor cimport Cursor, cursor_init
 from fastlog_ext.endian cimport get16, put16
 from fastlog_ext.fetch_request cimport FetchRequest, fetch_encode, fetch_parse
 from fastlog_ext.plane cimport (
-    FETCH_FIRST, FETCH_LAST, PRODUCE_FIRST, PRODUCE_LAST, Reactor, Response)
+    FETCH_FIRST, FETCH_LAST, PRODUCE_FIRST, PRODUCE_LAST, Connection, Reactor, Response)
 from fastlog_ext.produce_request cimport ProduceRequest, produce_encode, produce_parse
 from fastlog_ext.wire cimport RequestHead, read_head
 from tests.fuzz.native.loop cimport Target
@@ -18,12 +18,18 @@ cdef enum:
 cdef ProduceRequest produce
 cdef FetchRequest fetch
 cdef Response response
+cdef Connection connection
 cdef Reactor reactor
 memset(&produce, 0, sizeof(produce))
 memset(&fetch, 0, sizeof(fetch))
 memset(&response, 0, sizeof(response))
 memset(&reactor, 0, sizeof(reactor))
+memset(&connection, 0, sizeof(connection))
 reactor.file_send_min = 1 << 40
+connection.reactor = &reactor
+response.connection = &connection
+produce.reactor = &reactor
+fetch.reactor = &reactor
 
 
 cdef int32_t version_within(uint8_t *data, int32_t first, int32_t last) noexcept nogil:
@@ -67,7 +73,6 @@ cdef const char *run_produce(uint8_t *data, int32_t size) noexcept nogil:
 
 
 cdef const char *run_fetch(uint8_t *data, int32_t size) noexcept nogil:
-    cdef int64_t partitions = 0
     cdef int32_t number
     version_within(data, FETCH_FIRST, FETCH_LAST)
     free(fetch.frame)           # or else the copy would lie in a larger block than it needs
@@ -75,16 +80,19 @@ cdef const char *run_fetch(uint8_t *data, int32_t size) noexcept nogil:
     fetch.frame_capacity = 0
     if fetch_parse(&fetch, data, size) != NULL:
         return NULL
-    for number in range(fetch.topic_count):
-        if fetch.topics[number].partition_count < 0 or not inside(
-                fetch.topics[number].name, fetch.topics[number].name_size, fetch.frame, size):
+    for number in range(fetch.set.topic_count):
+        if not inside(fetch.set.topics[number].name, fetch.set.topics[number].name_size,
+                      fetch.frame, size):
             return b"a topic outside of the frame"
-        partitions += fetch.topics[number].partition_count
-    if partitions != fetch.partition_count:
-        return b"the partitions do not add up"
+    for number in range(fetch.set.partition_count):
+        if not 0 <= fetch.set.partitions[number].topic < fetch.set.topic_count:
+            return b"a partition of no topic"
+        fetch.set.partitions[number].chosen = 1
+    if fetch.forgotten_size and not inside(fetch.forgotten, fetch.forgotten_size, fetch.frame,
+                                           size):
+        return b"forgotten topics outside of the frame"
     response.size = 0
     fetch.response = &response
-    fetch.reactor = &reactor
     fetch.error = 0
     if fetch_encode(&fetch):
         return b"the answer to Fetch cannot be encoded"
