@@ -26,6 +26,7 @@ cdef enum:
     # responses of one connection that wait to leave; past it, no more is parsed
     QUEUED_MOST = 256
     QUEUED_BYTES_MOST = 4194304 # the same in bytes of memory
+    HELD_BYTES_MOST = 33554432  # of frames that are still needed; one always is let in
     RECEIVE_BUDGET = 1048576    # bytes that one connection reads before others have their turn
     BELIEVED_AT_ONCE = 1179648  # room that a frame gets because of its length alone
     HEAD_LEAST = 10             # api_key, version, correlation_id, client_id's length
@@ -42,7 +43,8 @@ cdef enum:
 
 
 cdef inline int queue_full(Connection *connection) noexcept nogil:
-    return connection.queued >= QUEUED_MOST or connection.queued_bytes >= QUEUED_BYTES_MOST
+    return (connection.queued >= QUEUED_MOST or connection.queued_bytes >= QUEUED_BYTES_MOST
+            or connection.held_bytes >= HELD_BYTES_MOST)
 
 
 cdef const char *start_frame(Connection *connection, Buffer *buffer, uint8_t *frame, int32_t size,

@@ -96,6 +96,7 @@ cdef struct Connection:
     int32_t queued
     int32_t pending             # queued and not ready
     int64_t queued_bytes        # memory held by ready responses
+    int64_t held_bytes          # of frames whose requests are under way and need them
     HintSlot *hints
     int32_t hint_count
 

@@ -72,6 +72,12 @@ cdef ProduceRequest *take_request(Reactor *reactor) noexcept nogil:
     return request
 
 
+cdef void release_input(ProduceRequest *request) noexcept nogil:
+    buffer_release(request.input)
+    request.input = NULL
+    request.response.connection.held_bytes -= request.held
+
+
 cdef void give_back(ProduceRequest *request) noexcept nogil:
     cdef int32_t number
     for number in range(request.partition_count):
@@ -91,8 +97,7 @@ cdef void give_back(ProduceRequest *request) noexcept nogil:
         add64(&request.reactor.plane.budget.used, -request.charged)
         request.charged = 0
     if request.input != NULL:
-        buffer_release(request.input)
-        request.input = NULL
+        release_input(request)
     request.next = <ProduceRequest *>request.reactor.free_produces
     request.reactor.free_produces = request
 
@@ -129,6 +134,8 @@ cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *
         add64(&request.reactor.plane.budget.used, request.charged)
     buffer_retain(buffer)
     request.input = buffer
+    request.held = size
+    connection.held_bytes += size
     request.committing = 0
     request.refused_records = 0
     request.decoded = 0
@@ -377,8 +384,8 @@ cdef void let_go_of_input(ProduceRequest *request) noexcept nogil:
         memcpy(names, request.topics[number].name, request.topics[number].name_size)
         request.topics[number].name = names
         names += request.topics[number].name_size
-    buffer_release(request.input)
-    request.input = NULL
+    release_input(request)
+    mark_dirty(request.response.connection)     # which may be read on now
 
 
 cdef void await_commit(ProduceRequest *request) noexcept nogil:

@@ -51,6 +51,7 @@ cdef struct ProduceRequest:
     int32_t partition_capacity
     uint8_t *names              # topics' names, once the input has been let go
     int32_t refused_records     # of all partitions
+    int64_t held                # bytes of its frame, while it needs them
     int64_t decoded             # bytes decompressed to look at its records
     int64_t charged             # of the memory budget, while it is large
 

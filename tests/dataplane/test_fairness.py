@@ -1,0 +1,76 @@
+"""Heavy connections and a light one on the same reactor: what the heavy get while the light waits.
+
+Counted in bytes, not in time: between a light request and its answer each heavy connection may have
+some turns' budgets, whatever the machine. Latencies are printed (`pytest -rP`).
+"""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .test_lifecycle import wait_until
+from .wire import batch
+
+ROOT = Path(__file__).parents[2]
+HEAVY = 3
+ASKED = 200
+# A budget of reading is 1 MiB and of sending 4 MiB; what is on its way as the light one asks, and
+# what goes on before its answer is looked at, are some more.
+READ_MOST, SENT_MOST = HEAVY * 8 << 20, HEAVY * 24 << 20
+MIB = 1 << 20
+
+
+@contextlib.contextmanager
+def heavy(broker, what):
+    """Connections of another process that do as much as they can."""
+    command = [sys.executable, "-m", "tests.dataplane.heavy", *map(str, broker.address), what]
+    started = [subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) for _ in range(HEAVY)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.stdin.close()  # tells it to end
+        for process in started:
+            assert process.wait(30) == 0
+
+
+def light(broker, counter):
+    """Milliseconds of each request, and how far the counter went on meanwhile."""
+    milliseconds, meanwhile = [], []
+    with broker.client() as client:
+        for _ in range(ASKED):
+            before, started = broker.plane.stats()[counter], time.perf_counter()
+            assert client.produce({"light": [(0, batch(b"x"))]})[0].error == 0
+            milliseconds.append(1000 * (time.perf_counter() - started))
+            meanwhile.append(broker.plane.stats()[counter] - before)
+    return sorted(milliseconds), meanwhile
+
+
+@pytest.mark.parametrize(
+    "what, counter, most", [("produce", "bytes_in", READ_MOST), ("fetch", "bytes_out", SENT_MOST)]
+)
+def test_a_light_client_has_its_turn(make_broker, what, counter, most):
+    broker = make_broker(reactors=1)
+    broker.topic("light")
+    (log,) = broker.topic("heavy", segment_bytes=64 * MIB).values()
+    if what == "fetch":
+        large = batch(os.urandom(MIB - 1000))
+        for _ in range(50):
+            log.append(large)
+    alone, _ = light(broker, counter)
+    with heavy(broker, what):
+        wait_until(lambda: broker.plane.stats()[counter] > 100 * MIB)
+        together, meanwhile = light(broker, counter)
+    assert sum(meanwhile) > 10 * MIB, "they were not heavy"
+    assert statistics.median(meanwhile) < most
+    place = int(ASKED * 0.99)
+    print(
+        f"beside {HEAVY} connections of heavy {what}: p50 {alone[ASKED // 2]:.2f} -> "
+        f"{together[ASKED // 2]:.2f} ms, p99 {alone[place]:.2f} -> {together[place]:.2f} ms"
+    )
