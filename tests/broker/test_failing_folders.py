@@ -171,7 +171,7 @@ def test_kafka_says_the_same(disk: FaultyDisk, tmp_path: Path, zookeeper: str):
 
 
 def test_nothing_hangs_on_a_log_that_cannot_be_read(fastlog_broker: FastlogBroker):
-    """librdkafka tries again without a word; `consume -e` gives up, in less time here."""
+    """Whether librdkafka tells of it or tries again without a word, `consume -e` gives up."""
     broker = fastlog_broker
     with Client(broker) as client:
         assert client.create("t") == NONE
@@ -188,7 +188,7 @@ def test_nothing_hangs_on_a_log_that_cannot_be_read(fastlog_broker: FastlogBroke
     command = [sys.executable, "-c", script, "consume", "t", "-e", "-b", broker.address]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 1
-    assert done.stderr == "fastlog: partition 0 sends nothing; is its log in order?\n"
+    assert "INVALID_MSG" in done.stderr
 
 
 def test_a_read_error(broker: FastlogBroker, disk: FaultyDisk):
