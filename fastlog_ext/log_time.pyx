@@ -106,12 +106,34 @@ cdef int search(PartitionLog *log, TimeQuery *query) noexcept nogil:
     for number in range(segments_floor(list, query.log_start_offset), list.count):
         if segment_max_timestamp(list.segments[number], &timestamp, &offset) != 0:
             return -1
-        if timestamp < query.target or offset < query.log_start_offset:
+        if timestamp < query.target:
             continue
         found = search_segment(query, list.segments[number])
         if found != 0:
             return found
     return 0
+
+
+cdef int greatest_from(Segment *segment, int64_t start, int64_t *timestamp) noexcept nogil:
+    """The greatest timestamp of a segment's batches from `start` on, -1 without any. 0 or -1."""
+    cdef BatchScan scan
+    cdef BatchInfo info
+    cdef int64_t position = 0
+    cdef int64_t limit = load64(&segment.size)
+    cdef int error = 0
+    cdef int found
+    cdef SegmentFiles *files = segment_pin(segment, &error)
+    if files == NULL:
+        return -1
+    timestamp[0] = -1
+    found = segment_locate(segment, files, start, limit, &position, &info)
+    scan_start(&scan, files.log_fd, position, limit)
+    while found == 1:
+        found = scan_next(&scan, &position, &info)
+        if found == 1:
+            timestamp[0] = max(timestamp[0], info.max_timestamp)
+    segment_unpin(files)
+    return found
 
 
 cdef int greatest_timestamp(PartitionLog *log, TimeQuery *query) noexcept nogil:
@@ -123,8 +145,11 @@ cdef int greatest_timestamp(PartitionLog *log, TimeQuery *query) noexcept nogil:
     for number in range(segments_floor(list, query.log_start_offset), list.count):
         if segment_max_timestamp(list.segments[number], &timestamp, &offset) != 0:
             return -1
-        if timestamp > query.target and offset >= query.log_start_offset:
-            query.target = timestamp
+        # The one that is known may lie where the log has been cut off.
+        if (offset < query.log_start_offset and timestamp > query.target
+                and greatest_from(list.segments[number], query.log_start_offset, &timestamp)):
+            return -1
+        query.target = max(query.target, timestamp)
     return 1 if query.target >= 0 else 0
 
 

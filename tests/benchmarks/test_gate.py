@@ -1,15 +1,12 @@
 """The gate passes what is as it was, and names what got worse: one planted copy is enough."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 
 import pytest
 
 from benchmarks import gate
+from tests.tools.planted import planted_tree, run_in
 from tests.tools.report import ROOT
 
 COUNTER = "append.Append.track_instructions(16384)"
@@ -28,33 +25,18 @@ cdef uint8_t planted[4194304]
 
 def run_gate(tree, *arguments):
     """(exit code, standard output, standard error) of the gate of a tree."""
-    command = [sys.executable, "-m", "benchmarks", "gate", *map(str, arguments)]
-    variables = {**os.environ, "PYTHONPATH": str(tree)}
-    done = subprocess.run(command, cwd=tree, env=variables, capture_output=True, text=True)
+    done = run_in(tree, "-m", "benchmarks", "gate", *arguments)
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
 def slower_tree(tmp_path_factory):
     """A copy of the project in which each appended batch is copied once more."""
-    tree = tmp_path_factory.mktemp("slower")
-    for name in ("fastlog", "fastlog_ext", "benchmarks"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "setup.py", tree)
-    source = tree / "fastlog_ext" / "batch.pyx"
-    text, planted = STAMP.subn(lambda found: DECLARED + found[0] + PLANTED, source.read_text())
-    assert planted == 1, "batch_stamp is not where the test plants its copy"
-    source.write_text(text)
-    build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", "--force"]
-    done = subprocess.run(
-        build,
-        cwd=tree,
-        env={**os.environ, "FASTLOG_MODULES": "batch"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return tree
+
+    def plant(source):
+        return STAMP.sub(lambda found: DECLARED + found[0] + PLANTED, source)
+
+    return planted_tree(tmp_path_factory.mktemp("slower"), "batch", plant, "benchmarks")
 
 
 def test_a_planted_copy_trips_the_gate(slower_tree, tmp_path):

@@ -413,3 +413,14 @@ def test_in_a_process_of_its_own(script, tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path / "topic-0")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_times_behind_a_log_start_that_cut_off_the_latest(tmp_path):
+    log = open_log(tmp_path / "topic-0")
+    for timestamp in (2000, 1500, 1700):
+        log.append(batch(b"x", timestamp=timestamp))
+    log.set_log_start_offset(1)
+    assert log.offset_of_max_timestamp()[:2] == (2, 1700)
+    assert log.offset_for_timestamp(1600)[:2] == (2, 1700)
+    assert log.offset_for_timestamp(1800) is None
+    log.close()
