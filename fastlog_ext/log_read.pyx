@@ -255,6 +255,7 @@ cdef int read_segment(Attempt *attempt, PartitionLog *log, int32_t number,
     if out.size > 0:
         found = check_content(attempt, log, segment, files, out, limit)
     if found != 1:
+        out.size = 0            # a size tells that its file is pinned
         segment_unpin(files)
         return AGAIN if found == AGAIN else 1
     out.files = files

@@ -90,6 +90,26 @@ def test_others_go_on_meanwhile(broker: FastlogBroker, disk: FaultyDisk, offset)
         assert b"%dxxx" % offset in found.records[:200]
 
 
+def test_a_batch_of_which_only_the_header_is_cached(fastlog_broker: FastlogBroker):
+    """On a disk of the machine: this one knows RWF_NOWAIT."""
+    with Client(fastlog_broker) as client:
+        assert client.create("old") == NONE
+        assert client.produce("old", batch(0)) == (NONE, 0)
+    fastlog_broker.restart()
+    folder = fastlog_broker.log_folder / "old-0"
+    forget(folder)
+    for path in folder.glob("*.log"):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no more than its page
+        os.pread(descriptor, 61, 0)
+        os.close(descriptor)
+    with Client(fastlog_broker) as client:
+        found = client.fetch("old", offset=0, partition_max_bytes=250_000)
+        assert found.error_code == NONE
+        assert b"0xxx" in bytes(found.records)[:200]
+    fastlog_broker.check_alive()
+
+
 def test_a_stop_while_a_read_waits(broker: FastlogBroker, disk: FaultyDisk):
     with Client(broker) as replaying:
         disk.hold()
