@@ -25,6 +25,7 @@ KAFKA_SETTINGS = {
     "group.initial.rebalance.delay.ms": 0,
     "log.cleaner.dedupe.buffer.size": 2 * 1024 * 1024,  # the default takes 128 MiB of a small heap
     "log.cleaner.threads": 1,
+    "log.retention.ms": -1,  # records of the tests are of any time; its first look is after 30 s
 }
 
 
