@@ -2,14 +2,14 @@
 
 The lock guards the table and who holds a session; what is in a session is its holder's alone.
 """
-from libc.stdint cimport INT32_MAX, int8_t, int16_t, int32_t, int64_t, uint64_t
+from libc.stdint cimport INT32_MAX, int8_t, int16_t, int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from fastlog_ext.fetch_request cimport FetchPartition, FetchRequest, FetchSet
 from fastlog_ext.fetch_set cimport (
     PlacedSet, placed_bytes, placed_clear, placed_forget, placed_put, placed_rotate)
 from fastlog_ext.system cimport (
-    monotonic_ns, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
-    pthread_mutex_t, pthread_mutex_unlock)
+    getrandom, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
+    pthread_mutex_unlock)
 
 cdef enum:
     BUCKETS = 1024
@@ -45,7 +45,6 @@ cdef struct Cache:
     int64_t eviction_ms
     int64_t bytes_limit
     int64_t bytes
-    uint64_t random
     Session *buckets[BUCKETS]
 
 
@@ -65,7 +64,6 @@ cdef FetchSessions *fetch_sessions_open(int32_t slots, int64_t eviction_ms,
     cache.slots = slots
     cache.eviction_ms = eviction_ms
     cache.bytes_limit = bytes
-    cache.random = <uint64_t>monotonic_ns() ^ <uint64_t>cache
     pthread_mutex_init(&cache.lock, NULL)
     return <FetchSessions *>cache
 
@@ -124,10 +122,10 @@ cdef int32_t new_id(Cache *cache) noexcept nogil:
     """Random, above 0, and not in use: a client must not guess another's."""
     cdef int32_t id = 0
     while id == 0 or find(cache, id) != NULL:
-        cache.random ^= cache.random << 13
-        cache.random ^= cache.random >> 7
-        cache.random ^= cache.random << 17
-        id = <int32_t>((cache.random >> 20) & INT32_MAX)
+        if getrandom(&id, sizeof(id), 0) == sizeof(id):
+            id &= INT32_MAX
+        else:
+            id = 0              # interrupted
     return id
 
 
@@ -220,6 +218,14 @@ cdef int let_go(Cache *cache, Session *session, int drop) noexcept nogil:
     return not removed
 
 
+cdef int64_t bytes_of_others(Cache *cache, Session *session) noexcept nogil:
+    cdef int64_t bytes
+    pthread_mutex_lock(&cache.lock)
+    bytes = cache.bytes if session.removed else cache.bytes - session.bytes
+    pthread_mutex_unlock(&cache.lock)
+    return bytes
+
+
 cdef int update(Cache *cache, Session *session, FetchRequest *request) noexcept nogil:
     """What the request names comes in or changes, what it forgets goes. -1: no memory for it."""
     cdef FetchPartition *kept
@@ -228,7 +234,8 @@ cdef int update(Cache *cache, Session *session, FetchRequest *request) noexcept 
         kept = placed_put(&session.partitions, &request.set, number)
         if kept == NULL:
             return -1
-    if placed_bytes(&session.partitions) > cache.bytes_limit:
+    if (request.set.partition_count > 0 and bytes_of_others(cache, session)
+            + placed_bytes(&session.partitions) > cache.bytes_limit):
         return -1
     return placed_forget(&session.partitions, request)
 

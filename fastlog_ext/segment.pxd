@@ -46,9 +46,10 @@ cdef struct Segment:
     int32_t sealed
     int32_t retired
     int32_t recently_used           # relaxed
-    # What log_check keeps: the first bytes, which came from the disk and whose checksums nobody has
-    # looked at since (atomic), and the range of them that somebody has.
+    # What segment_check keeps: the first bytes, which came from the disk and whose checksums nobody
+    # has looked at since (atomic), and the range of them that somebody has.
     int64_t unchecked
+    pthread_mutex_t check_lock
     int64_t checked_from
     int64_t checked_to
     int64_t bad_position            # atomic: of a batch that may not be served, or -1

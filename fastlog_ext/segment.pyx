@@ -11,9 +11,9 @@ from fastlog_ext.reclaim cimport reclaim_defer
 from fastlog_ext.system cimport (
     EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32,
     cas64, close, exchange_ptr, fence_seq, last_errno, load32, load32_relaxed, load32_seq,
-    load64, load_ptr, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
-    pthread_mutex_unlock, rename, snprintf, store32, store32_relaxed, store64, store64_seq,
-    store_ptr, unlink)
+    load64, load_ptr, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
+    pthread_mutex_t, pthread_mutex_unlock, rename, snprintf, store32, store32_relaxed, store64,
+    store64_seq, store_ptr, unlink)
 
 cdef enum:
     PATH_LIMIT = 4200
@@ -220,6 +220,7 @@ cdef void free_segment(void *memory) noexcept nogil:
     cdef Segment *segment = <Segment *>memory
     index_destroy(&segment.offsets)
     index_destroy(&segment.times)
+    pthread_mutex_destroy(&segment.check_lock)
     free(segment.path)
     free(segment)
     add64(&live_segments, -1)
@@ -242,6 +243,7 @@ cdef Segment *segment_load(const char *folder, int64_t base_offset, int64_t log_
     segment.last_indexed_timestamp = -1
     segment.rolling_timestamp = -1
     segment.unchecked = log_size
+    pthread_mutex_init(&segment.check_lock, NULL)
     segment.bad_position = -1
     segment.sealed = 1
     if (index_init(&segment.offsets, OFFSET_ENTRY, offset_entries) != 0

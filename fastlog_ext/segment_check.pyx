@@ -1,35 +1,30 @@
 """Checks batches before they are served for the first time; see segment_check.pxd."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport free, malloc
 from fastlog_ext.batch cimport BATCH_ATTRIBUTES, BatchInfo
 from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
 from fastlog_ext.crc32c cimport crc32c
 from fastlog_ext.files cimport read_at
-from fastlog_ext.system cimport (
-    load64, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock, store64)
+from fastlog_ext.system cimport load64, pthread_mutex_lock, pthread_mutex_unlock, store64
 
 cdef enum:
-    PIECE = 128 * 1024          # stays in the processor's cache between the copy and the checksum
+    PIECE = 64 * 1024           # stays in the processor's cache between the copy and the checksum
     AT_ONCE = 1024 * 1024       # a reader waits for so much, then gets it
     SUPPORTED_MAGIC = 2
-
-cdef pthread_mutex_t lock       # of all segments' ranges: only what is not checked yet comes here
-pthread_mutex_init(&lock, NULL)
 
 
 cdef int64_t known_end(Segment *segment, int64_t position) noexcept nogil:
     """How far the batches from `position` on are known to be good."""
     cdef int64_t end = position
-    pthread_mutex_lock(&lock)
+    pthread_mutex_lock(&segment.check_lock)
     if segment.checked_from <= position < segment.checked_to:
         end = segment.checked_to
-    pthread_mutex_unlock(&lock)
+    pthread_mutex_unlock(&segment.check_lock)
     return end
 
 
 cdef void note_good(Segment *segment, int64_t start, int64_t end) noexcept nogil:
     """One range is remembered: sequential readers extend it, others check again."""
-    pthread_mutex_lock(&lock)
+    pthread_mutex_lock(&segment.check_lock)
     end = min(end, segment.unchecked)
     if start <= segment.checked_to and end >= segment.checked_from:
         segment.checked_from = min(start, segment.checked_from)
@@ -40,7 +35,7 @@ cdef void note_good(Segment *segment, int64_t start, int64_t end) noexcept nogil
     if segment.checked_from == 0 and segment.checked_to == segment.unchecked:
         store64(&segment.unchecked, 0)
         segment.checked_to = 0
-    pthread_mutex_unlock(&lock)
+    pthread_mutex_unlock(&segment.check_lock)
 
 
 cdef int good(int fd, uint8_t *piece, int64_t position, const BatchInfo *info) noexcept nogil:
@@ -90,7 +85,7 @@ cdef int64_t segment_check(Segment *segment, SegmentFiles *files, int64_t positi
                            int64_t limit) noexcept nogil:
     cdef int64_t end = position + size
     cdef int64_t start, checked
-    cdef uint8_t *piece
+    cdef uint8_t piece[PIECE]
     if position >= load64(&segment.unchecked):
         return end
     start = known_end(segment, position)
@@ -98,23 +93,19 @@ cdef int64_t segment_check(Segment *segment, SegmentFiles *files, int64_t positi
         return end
     if start > position:
         return start                # the next read goes on where this one ends
-    piece = <uint8_t *>malloc(PIECE)
-    if piece == NULL:
-        return -1
     checked = walk(segment, files.log_fd, piece, start,
                    min(min(end, start + AT_ONCE), load64(&segment.unchecked)), limit)
-    free(piece)
     if checked > start:
         note_good(segment, start, checked)
     return min(checked, end)
 
 
 cdef void check_forget(Segment *segment, int64_t size) noexcept nogil:
-    pthread_mutex_lock(&lock)
+    pthread_mutex_lock(&segment.check_lock)
     if segment.unchecked > size:
         store64(&segment.unchecked, size)
     segment.checked_from = min(segment.checked_from, size)
     segment.checked_to = min(segment.checked_to, size)
     if segment.bad_position >= size:
         store64(&segment.bad_position, -1)
-    pthread_mutex_unlock(&lock)
+    pthread_mutex_unlock(&segment.check_lock)

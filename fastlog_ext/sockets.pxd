@@ -75,13 +75,18 @@ cdef extern from * nogil:
         struct rlimit limit;
         if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > 0x7fffffff) return 0x7fffffff;
         return (long)limit.rlim_cur - fd; }
-    /* a thread with every signal blocked: handlers stay with the interpreter's own threads */
+    /* A thread with every signal blocked: handlers stay with the interpreter's own threads. Its
+       stack has room for our pieces of files on every libc: musl gives 128 KiB unless asked. */
     static inline int fl_thread(pthread_t *thread, void *(*start)(void *), void *argument) {
-        sigset_t all, old; int result;
+        sigset_t all, old; pthread_attr_t attributes;
+        int result = pthread_attr_init(&attributes);
+        if (result) return result;
+        pthread_attr_setstacksize(&attributes, 1 << 20);
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);
-        result = pthread_create(thread, NULL, start, argument);
+        result = pthread_create(thread, &attributes, start, argument);
         pthread_sigmask(SIG_SETMASK, &old, NULL);
+        pthread_attr_destroy(&attributes);
         return result; }
     static inline int fl_join_within(pthread_t thread, long seconds) {
         struct timespec t; clock_gettime(CLOCK_REALTIME, &t); t.tv_sec += seconds;

@@ -143,6 +143,9 @@ cdef extern from "<sys/mman.h>" nogil:
     enum: PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE
     void *MAP_FAILED
 
+cdef extern from "<sys/random.h>" nogil:
+    ssize_t getrandom(void *data, size_t size, unsigned int flags)
+
 cdef extern from "<sys/sendfile.h>" nogil:
     ssize_t sendfile(int out, int source, off_t *offset, size_t count) noexcept
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from tests.peers.cache import KAFKA_4, KAFKA_39, kafka_libs
@@ -34,7 +35,7 @@ COMPILER = ["-server", "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=1
 JVM_FLAGS = [*HEAP, *COLLECTOR, *COMPILER, "-Djava.awt.headless=true"]
 
 
-class Broker:
+class Broker(ABC):
     """One broker in a folder of its own; the same port after a restart."""
 
     column = ""
@@ -45,9 +46,9 @@ class Broker:
         self.address = ("127.0.0.1", free_port())
         self.process: OwnedProcess | None = None
 
+    @abstractmethod
     def prepare(self) -> list[str]:
         """Writes what the broker reads at its start. Returns the command that starts it."""
-        raise NotImplementedError
 
     def environment(self) -> dict[str, str] | None:
         return None

@@ -121,7 +121,10 @@ class Panel:
         high = math.ceil(math.log10(max(found, default=10)) + 0.01)
         start = self.left + LABEL + 40
         step = (width - LABEL - 40 - 12) / (high - low)
-        place = lambda value: start + (math.log10(value) - low) * step  # noqa: E731
+
+        def place(value: float) -> float:
+            return start + (math.log10(value) - low) * step
+
         bottom = self.y + len(rows) * (3 * 11 + 10)
         for power in range(low, high + 1):
             x = start + (power - low) * step

@@ -54,11 +54,8 @@ class _Request(subject._Subject):
         return counting.allocations("requests", self.operation, argument, count=self.count)
 
 
-class Produce(_Request):
-    operation, params, param_names = "produce", [16 * KIB], ["bytes"]
-
-    def time_produce(self, size):
-        self.call()
+class _OneAtATime(_Request):
+    """Each of some bytes, the next after its answer."""
 
     def track_instructions(self, size):
         return self.instructions(size)
@@ -76,6 +73,13 @@ class Produce(_Request):
     track_system_calls.unit = "system calls"
     track_copied.unit = "bytes copied"
     track_allocations.unit = "allocations"
+
+
+class Produce(_OneAtATime):
+    operation, params, param_names = "produce", [16 * KIB], ["bytes"]
+
+    def time_produce(self, size):
+        self.call()
 
 
 class Pipelined(_Request):
@@ -98,25 +102,8 @@ class Pipelined(_Request):
     track_allocations.unit = "allocations"
 
 
-class Fetch(_Request):
+class Fetch(_OneAtATime):
     operation, params, param_names = "fetch", [16 * KIB], ["bytes"]
 
     def time_fetch(self, size):
         self.call()
-
-    def track_instructions(self, size):
-        return self.instructions(size)
-
-    def track_system_calls(self, size):
-        return self.system_calls(size)["calls"]
-
-    def track_copied(self, size):
-        return self.system_calls(size)["copied"]
-
-    def track_allocations(self, size):
-        return self.allocations(size)
-
-    track_instructions.unit = "instructions"
-    track_system_calls.unit = "system calls"
-    track_copied.unit = "bytes copied"
-    track_allocations.unit = "allocations"

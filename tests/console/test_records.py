@@ -1,6 +1,7 @@
 """`fastlog produce` and `fastlog consume`: what goes in comes out, byte for byte."""
 
 import json
+import operator
 import random
 import re
 import subprocess
@@ -137,7 +138,7 @@ def test_json_carries_everything(client, topic, new_name):
     first, second = consumed(client, topic), consumed(client, copy)
     for record in (*first, *second):
         record.pop("topic")
-    by_place = lambda r: (r["partition"], r["offset"])  # noqa: E731
+    by_place = operator.itemgetter("partition", "offset")
     assert sorted(first, key=by_place) == sorted(second, key=by_place)
     values = {(r["partition"], r["offset"]): r for r in first}
     assert values[0, 0]["timestamp"] == 1_700_000_000_123

@@ -210,3 +210,15 @@ def test_sessions_take_a_part_of_the_memory(make_broker):
         assert small.id
         assert small.fetch(everything)[0] == ID_NOT_FOUND
         assert broker.plane.stats()["fetch_sessions"] == 0
+
+
+def test_sessions_that_grow_share_one_bound(make_broker):
+    """Small when they begin: what they take on later counts together as well."""
+    broker = make_broker(request_memory=1 << 21)
+    broker.topic("t", 1)
+    names = [{"t": [(1000 * part + index, 0) for index in range(1000)]} for part in range(3)]
+    with broker.client() as client:
+        sessions = [Session(client, {"t": [(0, 0)]}) for _ in range(20)]
+        assert all(session.id for session in sessions)
+        answers = [session.fetch(more)[0] for session in sessions for more in names[:1]]
+    assert answers[0] == 0 and ID_NOT_FOUND in answers
