@@ -20,6 +20,8 @@ BOMB_BYTES = 200 << 20
 BOMB_WEIGHT = 0.01  # each costs the broker milliseconds, whatever it sends
 
 READ, HALF, RESET, RESET_AMID = "read", "half-close", "reset", "reset amid the answer"
+DRIP = "a byte now and then"
+LORIS_WEIGHT = 0.02  # each holds a place of the generator for seconds
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,13 @@ LAST = (
         OUT_OF_RANGE,
         4 + 4 + 2 + 4 + 4 + len(text(TOPIC)) + 4 + 4,
         end=HALF,
+    ),
+    Attack(
+        "a slow loris",
+        lambda chance: framed(produce({TOPIC: [(0, batch(b"x" * 5000))]}))[:100],
+        end=DRIP,
+        weight=LORIS_WEIGHT,
+        ours="Kafka waits for its bytes",
     ),
     Attack("a reset", fixed(framed(produce({TOPIC: [(0, GOOD)]}))[:-20]), end=RESET),
     Attack(

@@ -1,11 +1,12 @@
 """Sends hostile requests by the thousand a second, and checks what comes back.
 
-    python -m tests.hostile.generator HOST PORT REQUESTS [--seed N] [--rate N] [--width N]
+    python -m tests.hostile.generator HOST PORT REQUESTS [--seed N] [--rate N] [--idle N]
 
 A connection sends some requests that are answered, in one go, and then one that ends it; hundreds
 are under way at a time. Prints one line of JSON: requests by name, connections, seconds, and what
 was wrong: an answer of another code, an answer where the connection should end, or neither within
-PATIENCE_S. `--rate` bounds the requests a second.
+PATIENCE_S. `--rate` bounds the requests a second. `--idle` connections are open all the while, and
+are asked at the end whether they still are.
 """
 
 import argparse
@@ -20,14 +21,26 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
 
-from tests.hostile.attacks import ANSWERED, HALF, LAST, RESET, RESET_AMID, Attack
+from tests.hostile.attacks import ANSWERED, DRIP, HALF, LAST, RESET, RESET_AMID, Attack
 
 PATIENCE_S = 30
 ANSWERED_MOST = 16  # before the last one of a connection
 SOURCES = 50  # addresses of ours: the ports of one would not last
 ENOUGH_OF_AN_ANSWER = 100_000  # then the reset
 RST = struct.pack("ii", 1, 0)
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+
+
+def new_socket(chance: random.Random) -> socket.socket:
+    """A socket whose source address is one of ours, not connected yet; closed by a reset."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+    # The port is chosen at connect, so that it may be in use towards others.
+    made.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+    made.bind((f"127.0.1.{chance.randrange(1, SOURCES)}", 0))
+    return made
 
 
 class Peer:
@@ -42,12 +55,8 @@ class Peer:
         self.received = bytearray()
         self.is_drained = False
         self.deadline = time.monotonic() + PATIENCE_S
-        self.socket = socket.socket()
+        self.socket = new_socket(chance)
         self.socket.setblocking(False)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
-        # The port is chosen at connect, so that it may be in use towards others.
-        self.socket.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
-        self.socket.bind((f"127.0.1.{chance.randrange(1, SOURCES)}", 0))
         self.socket.connect_ex(address)
 
     def send(self) -> bool:
@@ -66,6 +75,12 @@ class Peer:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)
         return self.last.end == RESET and not self.expected
+
+    def drip(self) -> None:
+        """One more byte of a request that never ends."""
+        if self.last.end == DRIP and not self.out:
+            with contextlib.suppress(OSError):
+                self.socket.send(b"x")
 
     def read(self) -> str | None:
         """None: go on; else what was wrong, or "" when it came to its expected end."""
@@ -134,6 +149,8 @@ class Generator:
             if time.monotonic() > next_look:
                 next_look += 1
                 self.give_up_on_the_silent()
+                for peer in self.peers.values():
+                    peer.drip()
 
     def is_early(self) -> bool:
         return self.requests > self.rate * (time.monotonic() - self.started)
@@ -168,6 +185,26 @@ class Generator:
         for peer in [peer for peer in self.peers.values() if peer.deadline < now]:
             self.finish(peer, f"neither answered nor closed: {peer.last.name}")
 
+    @contextlib.contextmanager
+    def idle(self, number: int) -> Iterator[None]:
+        """So many connections that ask once and say no more, each still served at the end."""
+        with contextlib.ExitStack() as opened:
+            idle = [opened.enter_context(new_socket(self.chance)) for _ in range(number)]
+            for peer in idle:
+                peer.settimeout(PATIENCE_S)
+                peer.connect(self.address)
+            self.ask_all(idle)
+            yield
+            self.ask_all(idle)
+
+    def ask_all(self, idle: list[socket.socket]) -> None:
+        for peer in idle:
+            peer.sendall(API_VERSIONS)
+        for peer in idle:
+            size = struct.unpack(">i", peer.recv(4, socket.MSG_WAITALL) or bytes(4))[0]
+            if size == 0 or len(peer.recv(size, socket.MSG_WAITALL)) < size:
+                self.problems["an idle connection was closed"] += 1
+
     def report(self) -> dict[str, object]:
         return {
             "requests": self.requests,
@@ -186,11 +223,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1e9)
     parser.add_argument("--width", type=int, default=200)
+    parser.add_argument("--idle", type=int, default=0)
     given = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     generator = Generator((given.host, given.port), given.requests, given.seed, given.rate)
-    generator.run(given.width)
+    with generator.idle(given.idle):
+        generator.run(given.width)
     json.dump(generator.report(), sys.stdout)
     sys.stdout.flush()
     os._exit(0)  # no need to take apart what the system does at once
