@@ -1,13 +1,14 @@
 """Fetch as bytes. Versions: KIP-98 (4), KIP-107 (5), KIP-227 (7), KIP-320 (9, 12), KIP-392 (11),
 KIP-516 (13), KIP-903 (15), KIP-951 (16), KIP-853 (17), KIP-1166 (18)."""
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from fastlog_ext.cursor cimport (
     Cursor, cursor_fail, cursor_get16, cursor_get32, cursor_get64, cursor_get8,
     cursor_get_uvarint, cursor_init, cursor_skip, cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
 from fastlog_ext.files cimport read_at
+from fastlog_ext.growing cimport with_room
 from fastlog_ext.hints cimport hint_keep
 from fastlog_ext.log_state cimport log_fail
 from fastlog_ext.partition_log cimport LogRead, log_read_follow
@@ -33,29 +34,21 @@ cdef enum:
 
 
 cdef FetchTopic *fetch_set_topic(FetchSet *set) noexcept nogil:
-    cdef int32_t capacity
-    cdef void *grown
-    if set.topic_count == set.topic_capacity:
-        capacity = set.topic_capacity * 2 if set.topic_capacity else 1
-        grown = realloc(set.topics, capacity * sizeof(FetchTopic))
-        if grown == NULL:
-            return NULL
-        set.topics = <FetchTopic *>grown
-        set.topic_capacity = capacity
+    cdef void *grown = with_room(set.topics, &set.topic_capacity,
+                                 set.topic_count, sizeof(FetchTopic), 1)
+    if grown == NULL:
+        return NULL
+    set.topics = <FetchTopic *>grown
     set.topic_count += 1
     return &set.topics[set.topic_count - 1]
 
 
 cdef FetchPartition *fetch_set_partition(FetchSet *set) noexcept nogil:
-    cdef int32_t capacity
-    cdef void *grown
-    if set.partition_count == set.partition_capacity:
-        capacity = set.partition_capacity * 2 if set.partition_capacity else 1
-        grown = realloc(set.partitions, capacity * sizeof(FetchPartition))
-        if grown == NULL:
-            return NULL
-        set.partitions = <FetchPartition *>grown
-        set.partition_capacity = capacity
+    cdef void *grown = with_room(set.partitions, &set.partition_capacity,
+                                 set.partition_count, sizeof(FetchPartition), 1)
+    if grown == NULL:
+        return NULL
+    set.partitions = <FetchPartition *>grown
     set.partition_count += 1
     return &set.partitions[set.partition_count - 1]
 

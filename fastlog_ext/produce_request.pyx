@@ -1,12 +1,12 @@
 """Produce as bytes. Versions: KIP-98 (3), KIP-207 (5), KIP-467 (8), KIP-482 (9), KIP-951 (10),
 KIP-516 (13)."""
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
-from libc.stdlib cimport realloc
 from libc.string cimport memset, strlen
 from fastlog_ext.cursor cimport (
     Cursor, cursor_fail, cursor_get16, cursor_get32, cursor_init, cursor_left,
     cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
+from fastlog_ext.growing cimport with_room
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_reserve
 from fastlog_ext.stats cimport ALLOCATIONS, count
@@ -25,31 +25,25 @@ cdef enum:
 
 
 cdef ProduceTopic *new_topic(ProduceRequest *request) noexcept nogil:
-    cdef int32_t capacity
-    cdef void *grown
-    if request.topic_count == request.topic_capacity:
-        capacity = request.topic_capacity * 2 if request.topic_capacity else 1
-        grown = realloc(request.topics, capacity * sizeof(ProduceTopic))
-        if grown == NULL:
-            return NULL
-        count(&request.reactor.counters, ALLOCATIONS, 1)
-        request.topics = <ProduceTopic *>grown
-        request.topic_capacity = capacity
+    cdef int32_t capacity = request.topic_capacity
+    cdef void *grown = with_room(request.topics, &request.topic_capacity,
+                                 request.topic_count, sizeof(ProduceTopic), 1)
+    if grown == NULL:
+        return NULL
+    count(&request.reactor.counters, ALLOCATIONS, request.topic_capacity > capacity)
+    request.topics = <ProduceTopic *>grown
     request.topic_count += 1
     return &request.topics[request.topic_count - 1]
 
 
 cdef ProducePartition *new_partition(ProduceRequest *request) noexcept nogil:
-    cdef int32_t capacity
-    cdef void *grown
-    if request.partition_count == request.partition_capacity:
-        capacity = request.partition_capacity * 2 if request.partition_capacity else 1
-        grown = realloc(request.partitions, capacity * sizeof(ProducePartition))
-        if grown == NULL:
-            return NULL
-        count(&request.reactor.counters, ALLOCATIONS, 1)
-        request.partitions = <ProducePartition *>grown
-        request.partition_capacity = capacity
+    cdef int32_t capacity = request.partition_capacity
+    cdef void *grown = with_room(request.partitions, &request.partition_capacity,
+                                 request.partition_count, sizeof(ProducePartition), 1)
+    if grown == NULL:
+        return NULL
+    count(&request.reactor.counters, ALLOCATIONS, request.partition_capacity > capacity)
+    request.partitions = <ProducePartition *>grown
     request.partition_count += 1
     return &request.partitions[request.partition_count - 1]
 

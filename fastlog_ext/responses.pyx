@@ -2,6 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
+from fastlog_ext.growing cimport with_room
 from fastlog_ext.partition_log cimport LogRead
 from fastlog_ext.plane cimport Connection, FilePiece, Reactor, Response
 from fastlog_ext.segment cimport segment_unpin
@@ -63,17 +64,14 @@ cdef uint8_t *response_reserve(Response *response, int64_t size) noexcept nogil:
 
 
 cdef int response_add_file(Response *response, const LogRead *read) noexcept nogil:
-    cdef FilePiece *pieces
     cdef FilePiece *piece
-    cdef int32_t capacity
-    if response.piece_count == response.piece_capacity:
-        capacity = response.piece_capacity * 2 if response.piece_capacity else 4
-        pieces = <FilePiece *>realloc(response.pieces, capacity * sizeof(FilePiece))
-        if pieces == NULL:
-            return ENOMEM
-        count(&response.connection.reactor.counters, ALLOCATIONS, 1)
-        response.pieces = pieces
-        response.piece_capacity = capacity
+    cdef int32_t capacity = response.piece_capacity
+    cdef void *pieces = with_room(response.pieces, &response.piece_capacity, response.piece_count,
+                                  sizeof(FilePiece), 4)
+    if pieces == NULL:
+        return ENOMEM
+    count(&response.connection.reactor.counters, ALLOCATIONS, response.piece_capacity > capacity)
+    response.pieces = <FilePiece *>pieces
     piece = &response.pieces[response.piece_count]
     piece.after = response.size
     piece.files = read.files

@@ -1,6 +1,7 @@
 """Deadlines of a reactor."""
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
+from fastlog_ext.growing cimport with_room
 from fastlog_ext.system cimport ENOMEM
 
 
@@ -44,16 +45,12 @@ cdef void sift_down(TimerHeap *heap, int32_t place, Timer *timer) noexcept nogil
 
 
 cdef int timer_set(TimerHeap *heap, Timer *timer, int64_t deadline_ms) noexcept nogil:
-    cdef Timer **items
-    cdef int32_t capacity
+    cdef void *items
     timer_cancel(heap, timer)
-    if heap.count == heap.capacity:
-        capacity = heap.capacity * 2 if heap.capacity else 64
-        items = <Timer **>realloc(heap.items, capacity * sizeof(Timer *))
-        if items == NULL:
-            return ENOMEM
-        heap.items = items
-        heap.capacity = capacity
+    items = with_room(heap.items, &heap.capacity, heap.count, sizeof(Timer *), 64)
+    if items == NULL:
+        return ENOMEM
+    heap.items = <Timer **>items
     timer.deadline_ms = deadline_ms
     heap.count += 1
     sift_up(heap, heap.count - 1, timer)

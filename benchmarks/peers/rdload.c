@@ -9,26 +9,11 @@
  * message that it delays. Producer and consumer are one process with one clock. The topic has one
  * partition. Prints one line of key=value figures; any message that failed is exit code 1. */
 #define _GNU_SOURCE
-#include <errno.h>
+#include "measuring.h"
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
-
-static void die(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    exit(1);
-}
 
 /* ---- what was asked for ---- */
 
@@ -62,24 +47,8 @@ static void read_option(char *text) {
 
 /* ---- clocks ---- */
 
-static int64_t nanoseconds_of(clockid_t clock) {
-    struct timespec t;
-    if (clock_gettime(clock, &t))
-        die("clock: %s", strerror(errno));
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-static int64_t now(void) {
-    return nanoseconds_of(CLOCK_MONOTONIC);
-}
-
 static double broker_cpu(void) {
-    clockid_t clock;
-    if (!broker_pid)
-        return 0;
-    if (clock_getcpuclockid(broker_pid, &clock))
-        die("there is no process %ld", broker_pid);
-    return nanoseconds_of(clock) * 1e-9;
+    return cpu_of(broker_pid);
 }
 
 static double own_cpu(void) {
@@ -163,7 +132,7 @@ static int produce(void) {
     rd_kafka_topic_t *topic;
     rd_kafka_t *client = producer(&topic);
     char *value = calloc(1, size);
-    int64_t start = now();
+    int64_t start = now_ns();
     double cpu = broker_cpu(), own = own_cpu();
     for (long i = 0; i < count; i++) {
         memcpy(value, &i, 8);
@@ -172,14 +141,14 @@ static int produce(void) {
             rd_kafka_poll(client, 0);
     }
     finish(client);
-    print_records((now() - start) * 1e-9, broker_cpu() - cpu, own_cpu() - own);
+    print_records((now_ns() - start) * 1e-9, broker_cpu() - cpu, own_cpu() - own);
     return 0;
 }
 
 static int consume(void) {
     rd_kafka_t *client = client_of(RD_KAFKA_CONSUMER, configuration());
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, topic_name, NULL);
-    int64_t start = now();
+    int64_t start = now_ns();
     double cpu = broker_cpu(), own = own_cpu();
     rd_kafka_consume_start(topic, 0, RD_KAFKA_OFFSET_BEGINNING);
     static rd_kafka_message_t *some[1000];
@@ -192,7 +161,7 @@ static int consume(void) {
             rd_kafka_message_destroy(some[i]);
         }
     }
-    print_records((now() - start) * 1e-9, broker_cpu() - cpu, own_cpu() - own);
+    print_records((now_ns() - start) * 1e-9, broker_cpu() - cpu, own_cpu() - own);
     return 0;
 }
 
@@ -214,7 +183,7 @@ static void *paced(void *unused) {
     pthread_create(&reports, NULL, poller, client);
     prctl(PR_SET_TIMERSLACK, 1000);
     char *value = calloc(1, size);
-    int64_t start = now() + 200000000LL;
+    int64_t start = now_ns() + 200000000LL;
     for (long i = 0; i < rate * seconds; i++) {
         int64_t due = start + i * 1000000000LL / rate;
         sleep_until(due);
@@ -222,7 +191,7 @@ static void *paced(void *unused) {
         send_one(client, topic, value);
     }
     finish(client);
-    sleep_until(now() + 1000000000LL); /* the consumer's share of what was just acknowledged */
+    sleep_until(now_ns() + 1000000000LL); /* the consumer's share of what was just acknowledged */
     sending = 0;
     pthread_join(reports, NULL);
     return NULL;
@@ -270,7 +239,7 @@ static int latency(void) {
         if (message && !message->err) {
             int64_t due;
             memcpy(&due, message->payload, 8);
-            took[got++] = now() - due;
+            took[got++] = now_ns() - due;
         }
         if (message)
             rd_kafka_message_destroy(message);

@@ -54,20 +54,20 @@ class _Request(subject._Subject):
         return counting.allocations("requests", self.operation, argument, count=self.count)
 
 
-class _OneAtATime(_Request):
-    """Each of some bytes, the next after its answer."""
+class _Counted(_Request):
+    """The counters of requests of one shape, which the parameter tells."""
 
-    def track_instructions(self, size):
-        return self.instructions(size)
+    def track_instructions(self, shape):
+        return self.instructions(shape)
 
-    def track_system_calls(self, size):
-        return self.system_calls(size)["calls"]
+    def track_system_calls(self, shape):
+        return self.system_calls(shape)["calls"]
 
-    def track_copied(self, size):
-        return self.system_calls(size)["copied"]
+    def track_copied(self, shape):
+        return self.system_calls(shape)["copied"]
 
-    def track_allocations(self, size):
-        return self.allocations(size)
+    def track_allocations(self, shape):
+        return self.allocations(shape)
 
     track_instructions.unit = "instructions"
     track_system_calls.unit = "system calls"
@@ -75,34 +75,21 @@ class _OneAtATime(_Request):
     track_allocations.unit = "allocations"
 
 
-class Produce(_OneAtATime):
+class Produce(_Counted):
     operation, params, param_names = "produce", [16 * KIB], ["bytes"]
 
     def time_produce(self, size):
         self.call()
 
 
-class Pipelined(_Request):
+class Pipelined(_Counted):
     operation, params, param_names = "pipelined", [20], ["requests"]
 
     def time_pipelined(self, requests):
         self.call()
 
-    def track_instructions(self, requests):
-        return self.instructions(requests)
 
-    def track_system_calls(self, requests):
-        return self.system_calls(requests)["calls"]
-
-    def track_allocations(self, requests):
-        return self.allocations(requests)
-
-    track_instructions.unit = "instructions"
-    track_system_calls.unit = "system calls"
-    track_allocations.unit = "allocations"
-
-
-class Fetch(_OneAtATime):
+class Fetch(_Counted):
     operation, params, param_names = "fetch", [16 * KIB], ["bytes"]
 
     def time_fetch(self, size):
