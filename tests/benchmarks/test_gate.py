@@ -36,7 +36,7 @@ def slower_tree(tmp_path_factory):
     def plant(source):
         return STAMP.sub(lambda found: DECLARED + found[0] + PLANTED, source)
 
-    return planted_tree(tmp_path_factory.mktemp("slower"), "batch", plant, "benchmarks")
+    return planted_tree(tmp_path_factory.mktemp("slower"), {"batch": plant}, "benchmarks")
 
 
 def test_a_planted_copy_trips_the_gate(slower_tree, tmp_path):

@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from fastlog_ext.partition_log import live_counts
 from tests.engine.logs import batch, open_log, read_all
-from tests.tools.planted import planted_tree, run_in
 
 OUT_OF_ORDER, FENCED = 45, 47
 NOW = int(time.time() * 1000)  # a producer of long ago would be forgotten
@@ -281,20 +280,6 @@ class TestAnySequence(LogMachine.TestCase):
     def tearDown(self):
         after = live_counts()
         assert after["logs"] == self.before and after["deferred"] == 0
-
-
-def test_a_planted_mistake_is_found(tmp_path):
-    """A reader that starts one batch late where an offset is a batch's last."""
-    place = "if info.base_offset + info.last_offset_delta >= offset:"
-    tree = planted_tree(
-        tmp_path,
-        "log_read",
-        lambda source: source.replace(place, place.replace(">=", ">")),
-        "tests",
-    )
-    done = run_in(tree, "-m", "pytest", "-q", "tests/engine/test_model.py", "-k", "AnySequence")
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "state.append(" in done.stdout or "state.produce(" in done.stdout
 
 
 @pytest.mark.parametrize("seed", range(8))

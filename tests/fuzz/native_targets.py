@@ -23,6 +23,7 @@ CORPUS = Path(__file__).parent / "corpus"
 LAST_SIZE = 4 + 8192
 KEPT_MAX = 1024  # bytes of an input that is kept: larger ones reach no more, only slower
 NOW_MS = 1_700_000_000_000
+ENTRIES_MANY = 600
 RECORDS = [
     (NOW_MS, b"key", b"value", [("header", b"x"), ("null", None)]),
     (NOW_MS + 5, None, b"value" * 9, []),
@@ -100,13 +101,23 @@ def open_target(name: str, folder: Path):
             (path / f"{0:020d}.{kind}").read_bytes() for kind in ("index", "timeindex")
         )
         target = indexes.target(str(path), 0)
-        return target, [struct.pack(">H", len(offsets)) + offsets + times, b"\0\0"]
+        begin = [struct.pack(">H", len(offsets)) + offsets + times, b"\0\0"]
+        return target, [*begin, *long_indexes((path / f"{0:020d}.log").stat().st_size)]
     snapshot = max(path.glob("*.snapshot")).read_bytes()
     begin = [b"\0" + (path / "leader-epoch-checkpoint").read_bytes(), b"\1" + snapshot]
+    begin.append(b"\0" + b"0\n6\n0 0\n1 4\n2 7\n5 30\n8 31\n10 200\n")
     begin.append(b"\2" + b"0\n2\ntopic 0 17\nother 3 99\n")
     where = folder / "loaded"
     where.mkdir()
     return checkpoints.target(str(where), parse_offsets), begin
+
+
+def long_indexes(log_size: int) -> list[bytes]:
+    """An offset index, and a time index, of more entries than a search reads at once."""
+    places = [number * log_size // ENTRIES_MANY for number in range(ENTRIES_MANY)]
+    offsets = b"".join(struct.pack(">ii", number + 1, at) for number, at in enumerate(places))
+    times = b"".join(struct.pack(">qi", NOW_MS + at, at // 100) for at in places)
+    return [struct.pack(">H", len(offsets)) + offsets, b"\0\0" + times]
 
 
 NAMES = ("requests", "batches", "indexes", "checkpoints")

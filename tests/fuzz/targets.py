@@ -104,9 +104,11 @@ class Appends:
         self.log.append(broken_batch(rng))
         error, base, _ = self.log.append(rng.choice(some_batches(rng)))
         assert error == 0, f"a good batch after a broken one: error {error}"
-        error, data = self.log.read(base, 1 << 20)
-        assert error == 0 and batch.checksum_matches(data)
         assert base >= start
+        while start < self.log.end_offset:
+            error, data = self.log.read(start, 1)
+            assert error == 0 and batch.checksum_matches(data)
+            start = end_of(data)
         if rng.random() < 0.01:
             self.log.set_log_start_offset(self.log.end_offset)
 
@@ -148,28 +150,38 @@ class Recoveries:
         except (CorruptLog, OSError):
             return
         try:
-            self.use(log, rng)
+            self.use(log, trusted, rng)
         except OSError:
             if not trusted:
                 raise
         finally:
             log.close()
 
-    def use(self, log: Log, rng: random.Random) -> None:
-        """Reads all of a log, by offset and by time, and goes on writing it."""
+    def use(self, log: Log, trusted: bool, rng: random.Random) -> None:
+        """Reads all of a log, by offset and by time, and goes on writing it. What was looked
+        through has no damage."""
         offset = log.log_start_offset
         while offset < log.end_offset:
-            error, data = log.read(offset, 1 << 16)
-            if error != 0 or not data:
+            error, data = log.read(offset, 1)
+            if trusted and (error != 0 or not data):
                 break
-            header = batch.parse(data)
-            offset = max(offset, header.base_offset + header.last_offset_delta) + 1
+            assert trusted or (error == 0 and batch.checksum_matches(data))
+            offset = max(offset + 1, end_of(data))
         log.offset_for_timestamp(NOW_MS + 3)
         log.become_leader(5)
-        log.append(some_batches(rng)[0])
+        error, base, _ = log.append(some_batches(rng)[0])
+        if error == 0:
+            error, data = log.read(base, 1)
+            assert error == 0 and batch.checksum_matches(data)
 
     def finish(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def end_of(data: bytes) -> int:
+    """The offset behind the batch at the head of `data`."""
+    header = batch.parse(data)
+    return header.base_offset + header.last_offset_delta + 1
 
 
 def open_log(folder: Path, *, clean: bool) -> Log:

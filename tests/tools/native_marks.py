@@ -1,4 +1,5 @@
-"""Marks as `native` the tests of fastlog_ext alone: they import it, and start no peer.
+"""Marks as `native` the tests of fastlog_ext alone: they or their helpers import it, and start no
+peer.
 
 A sanitizer slows everything it sees, and sees nothing of other processes.
 """
@@ -7,16 +8,28 @@ import re
 from functools import cache
 from pathlib import Path
 
+from tests.tools.report import ROOT
+
 IMPORTS_ENGINE = re.compile(r"^(?:from|import) fastlog_ext\b", re.MULTILINE)
 IMPORTS_PEERS = re.compile(r"^(?:from|import) tests\.(?:peers|clients)\b", re.MULTILINE)
+IMPORTS_HELPER = re.compile(r"^from (tests\.|\.)([\w.]+) import", re.MULTILINE)
 PEERS = {"zookeeper", "kafka_broker", "shared_fastlog", "start_fastlog", "fastlog_broker"}
 
 
 @cache
 def is_native(path: Path) -> bool:
     """Whether a test module is about the extensions and nothing else."""
-    text = path.read_text(encoding="utf-8")
-    return bool(IMPORTS_ENGINE.search(text)) and not IMPORTS_PEERS.search(text)
+    texts = [text.read_text(encoding="utf-8") for text in (path, *helpers(path))]
+    return any(map(IMPORTS_ENGINE.search, texts)) and not any(map(IMPORTS_PEERS.search, texts))
+
+
+def helpers(path: Path) -> list[Path]:
+    """The modules of tests/ that a test module imports by name, and its folder's fixtures."""
+    found = [path.parent / "conftest.py"]
+    for dots, name in IMPORTS_HELPER.findall(path.read_text(encoding="utf-8")):
+        folder = path.parent if dots == "." else ROOT / "tests"
+        found.append(folder / f"{name.replace('.', '/')}.py")
+    return [helper for helper in found if helper.exists()]
 
 
 def pytest_collection_modifyitems(items) -> None:

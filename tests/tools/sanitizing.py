@@ -55,26 +55,36 @@ def fuzz(arguments):
     return execute("fuzz", ["python", "-m", "tests.fuzz", *arguments], tree)
 
 
+def variables(kind):
+    """The environment in which a program has the sanitizer's library first."""
+    settings = dict(KINDS[kind])
+    first = ":".join(library(name) for name in settings.pop("libraries"))
+    return {**settings, "LD_PRELOAD": first}
+
+
+def before(kind):
+    """The program that is to start one with the sanitizer, if any, and its arguments."""
+    if kind == "thread" and shutil.which("setarch"):
+        # Newer kernels place libraries where older ThreadSanitizers do not expect them.
+        return [shutil.which("setarch"), "-R"]
+    return []
+
+
 def execute(kind, command, tree):
     """Runs a program of `.venv` in `tree` with the sanitizer's library first. Returns its code."""
-    settings = dict(KINDS[kind])
+    settings = variables(kind)
     # Into files: pytest keeps what a test writes to itself, and a dying process takes it along.
     report = WORK / f"sanitizer-{kind}"
     for old in WORK.glob(report.name + ".*"):
         old.unlink()
     for name in [name for name in settings if name.endswith("SAN_OPTIONS")]:
         settings[name] += f":log_path={report}"
-    libraries = [library(name) for name in settings.pop("libraries")]
-    variables = environment.tool_environment(
-        PYTHONPATH=str(tree), LD_PRELOAD=":".join(libraries), **settings
-    )
+    settings = environment.tool_environment(PYTHONPATH=str(tree), **settings)
     program = [str(environment.FOLDER / "bin" / "python"), "-m", *command]
     if command[0] == "python":
         program = [str(environment.FOLDER / "bin" / "python"), *command[1:]]
-    if kind == "thread" and shutil.which("setarch"):
-        # Newer kernels place libraries where older ThreadSanitizers do not expect them.
-        program = [shutil.which("setarch"), "-R", *program]
-    code = subprocess.run(program, cwd=tree, env=variables).returncode
+    program = [*before(kind), *program]
+    code = subprocess.run(program, cwd=tree, env=settings).returncode
     found = sorted(WORK.glob(report.name + ".*"))
     for path in found:
         say(f"{path}:\n{path.read_text(errors='replace')[:REPORT_CHARACTERS]}")

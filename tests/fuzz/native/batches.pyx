@@ -13,6 +13,7 @@ from tests.fuzz.native.loop cimport Target
 cdef enum:
     REFUSED_MOST = 16
     NOW_MS = 1700000000000
+    DECODED_MAX = 1 << 20       # that much more is refused is part of what is tried
 
 
 cdef const char *look_for_times(const uint8_t *data, const BatchInfo *info) noexcept nogil:
@@ -72,6 +73,7 @@ cdef const char *run(uint8_t *data, int32_t size) noexcept nogil:
         policy.timestamp_before_max_ms = INT64_MAX if number else 3600000
         policy.timestamp_after_max_ms = INT64_MAX if number else 3600000
         policy.now_ms = NOW_MS
+        policy.decoded_max = DECODED_MAX
         wrong = run_policy(data, size, &policy)
         if wrong != NULL:
             return wrong
