@@ -5,7 +5,6 @@ One build has them all; the finding names the function that each lies in, or wha
 
 import pytest
 
-
 from tests.tools import sanitizing
 from tests.tools.planted import instead, planted_tree, run_in
 
