@@ -10,6 +10,7 @@ LOCKING = re.compile(r"^ +pthread_mutex_\w+\(&waiters.lock\)\n", re.MULTILINE)
 
 # Consumers of two reactors wait at the end of one partition, again and again.
 WAITING = """
+import contextlib
 import sys
 from pathlib import Path
 from tests.dataplane.conftest import Broker
@@ -18,15 +19,14 @@ from tests.dataplane.wire import batch, fetch, produce
 broker = Broker(Path(sys.argv[1]), reactors=2)
 broker.topic("t")
 broker.plane.start()
-producer, *consumers = [broker.client() for _ in range(9)]
-for offset in range(20):
-    for consumer in consumers:
-        consumer.send(fetch({"t": [(0, offset)]}, max_wait=60000))
-    producer.send(produce({"t": [(0, batch(b"value"))]}))
-    for client in (producer, *consumers):
-        client.receive()
-for client in (producer, *consumers):
-    client.close()
+with contextlib.ExitStack() as opened:
+    producer, *consumers = [opened.enter_context(broker.client()) for _ in range(9)]
+    for offset in range(20):
+        for consumer in consumers:
+            consumer.send(fetch({"t": [(0, offset)]}, max_wait=60000))
+        producer.send(produce({"t": [(0, batch(b"value"))]}))
+        for client in (producer, *consumers):
+            client.receive()
 assert broker.close()
 """
 
