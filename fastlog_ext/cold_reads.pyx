@@ -107,7 +107,7 @@ cdef int cold_start(FetchRequest *request,
     request.cold_bytes = 0
     request.cold = 0
     request.warmed = 1
-    if disk_submit(disk, &request.job) != 0:
+    if disk_submit(&disk.readers, &request.job) != 0:
         return 0
     count(&request.reactor.counters, COLD_READS, 1)
     return 1

@@ -38,13 +38,20 @@ cdef enum:
 cdef enum:
     NEEDS_BYTES = 0
     QUEUE_FULL = 1
-    # a request of the control plane is before it, or must wait for what is before it
+    # a request of the control plane is before it, or it must wait for what is before it
     BARRIER = 2
 
 
 cdef inline int queue_full(Connection *connection) noexcept nogil:
     return (connection.queued >= QUEUED_MOST or connection.queued_bytes >= QUEUED_BYTES_MOST
             or connection.held_bytes >= HELD_BYTES_MOST)
+
+
+cdef int must_wait_for_appends(Connection *connection) noexcept nogil:
+    """A Fetch sees what was produced before it. 1: not yet, or the connection has been closed."""
+    if connection.appending:
+        produce_flush(connection.reactor)
+    return connection.closed or connection.appending > 0
 
 
 cdef const char *start_frame(Connection *connection, Buffer *buffer, uint8_t *frame, int32_t size,
@@ -57,10 +64,6 @@ cdef const char *start_frame(Connection *connection, Buffer *buffer, uint8_t *fr
     if api_key == API_FETCH:
         if version < FETCH_FIRST or version > FETCH_LAST:
             return "Fetch in a version that is not served"
-        if connection.pending:
-            produce_flush(connection.reactor)       # it sees what was produced before it
-            if connection.closed:
-                return NULL
         return fetch_start(connection, frame, size)
     if handoff_start(connection, frame, size):
         return "out of memory for a request"
@@ -98,7 +101,7 @@ cdef int parse(Connection *connection) noexcept nogil:
             return QUEUE_FULL
         if api_key != API_PRODUCE and api_key != API_FETCH and connection.pending:
             return BARRIER
-        if api_key == API_FETCH and connection.in_session:
+        if api_key == API_FETCH and (connection.in_session or must_wait_for_appends(connection)):
             return BARRIER
         connection.parsed += <int64_t>size + 4
         connection.frame_hint = <int64_t>size + 4
@@ -144,12 +147,14 @@ cdef int64_t frame_size(Connection *connection) noexcept nogil:
     return left + 1
 
 
-cdef int64_t buffer_size(Connection *connection, int64_t frame) noexcept nogil:
-    """As much as one read may take, while there is plenty of memory."""
+cdef inline int plenty_of_memory(Connection *connection) noexcept nogil:
     cdef MemoryBudget *budget = &connection.reactor.plane.budget
-    if load64_relaxed(&budget.used) > budget.limit // 4:
-        return frame
-    return max(frame, <int64_t>connection.read_size)
+    return load64_relaxed(&budget.used) <= budget.limit // 4
+
+
+cdef int64_t buffer_size(Connection *connection, int64_t frame) noexcept nogil:
+    """As much as one read may take."""
+    return max(frame, <int64_t>connection.read_size) if plenty_of_memory(connection) else frame
 
 
 cdef int make_room(Connection *connection, int64_t frame) noexcept nogil:
@@ -253,6 +258,8 @@ cdef int pump(Connection *connection) noexcept nogil:
             continue
         if state != NEEDS_BYTES or not connection.readable:
             return again
+        if connection.held_bytes and not plenty_of_memory(connection):
+            return again            # the rest is for those that wait for nothing; its answer wakes
         if budget <= 0:
             return 1
         got = receive(connection)

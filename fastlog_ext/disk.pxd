@@ -1,10 +1,15 @@
-# One log folder as its logs see it: where they tell that its storage failed, and the threads that
-# wait for its disk in place of the reactors.
-from libc.stdint cimport int32_t
-from fastlog_ext.system cimport pthread_cond_t, pthread_mutex_t, pthread_t
+# One log folder as its logs see it: where they tell that its storage failed, whether its writes
+# block, and the threads that wait for its disk in place of the reactors.
+from libc.stdint cimport int32_t, int64_t
+from fastlog_ext.system cimport load32_relaxed, pthread_cond_t, pthread_mutex_t, pthread_t
 
 cdef enum:
-    DISK_THREADS = 4        # reads under way at once
+    DISK_READERS = 4        # reads under way at once
+    DISK_WRITERS = 1        # a second one would only stand in the same queue of the kernel
+    CREW_MOST = 4
+    # An append that took longer has waited: for dirty pages to be written, for the file system's
+    # journal, or for a disk that does not answer.
+    SLOW_MS = 10
 
 # Work that waits for the disk. Belongs to who submits it, until `run` has been called.
 cdef struct DiskJob:
@@ -12,26 +17,45 @@ cdef struct DiskJob:
     void (*run)(DiskJob *job) noexcept nogil
     void *owner
 
-cdef struct DiskState:
-    int32_t references      # the handle's, one for each log, and one for each thread
-    int alarm_fd            # eventfd: written to when a log goes offline
-    pthread_mutex_t lock    # of what follows
+# Threads for one kind of work, which is begun in the order of submission.
+cdef struct DiskCrew:
+    DiskState *disk
     pthread_cond_t work
     DiskJob *first
     DiskJob *last
-    int32_t idle            # threads that wait for work
+    int32_t most            # threads
+    int32_t idle            # of them wait for work
     int32_t thread_count
+    pthread_t threads[CREW_MOST]
+
+cdef struct DiskState:
+    int32_t references      # the handle's, one for each log, and one for each thread
+    int alarm_fd            # eventfd: written to when a log goes offline
+    int32_t slow            # relaxed: appends wait for the disk; who must not wait hands them over
+    int64_t slow_until_ms   # relaxed, by the wall clock
+    int64_t handed_over     # relaxed: appends' jobs that `writers` were given
+    pthread_mutex_t lock    # of what follows
     int32_t stopping
-    pthread_t threads[DISK_THREADS]
+    DiskCrew readers
+    DiskCrew writers
 
 cdef class Disk:
     cdef DiskState *state
     cdef int process_id
     cdef object closing
     cdef void end_threads(self) noexcept
+    cdef bint join(self, DiskCrew *crew)
 
 cdef void disk_retain(DiskState *disk) noexcept nogil
 cdef void disk_release(DiskState *disk) noexcept nogil
 cdef void disk_ring(DiskState *disk) noexcept nogil     # any thread
-# Lets a thread of the disk do it. 0, or errno: there is no such thread, and nothing was taken.
-cdef int disk_submit(DiskState *disk, DiskJob *job) noexcept nogil
+# Lets a thread of the crew do it. 0, or errno: there is no such thread, and nothing was taken.
+cdef int disk_submit(DiskCrew *crew, DiskJob *job) noexcept nogil
+cdef int disk_take_append(DiskState *disk, DiskJob *job) noexcept nogil     # the same, counted
+
+# Whether appends wait for the disk, by what they took lately.
+cdef inline int disk_is_slow(DiskState *disk) noexcept nogil:
+    return disk != NULL and load32_relaxed(&disk.slow)
+
+# An append, by any thread, has taken so long; `at_ms`: when it ended, by the wall clock.
+cdef void disk_judge(DiskState *disk, int64_t took_ms, int64_t at_ms) noexcept nogil

@@ -1,7 +1,7 @@
-"""One log folder as its logs see it: its alarm, and its threads.
+"""One log folder as its logs see it: its alarm, its speed, and its threads.
 
 The threads never have a Python thread state. They are started when there is work for the first
-time, so that a broker whose readers keep up has none.
+time, so that a broker whose readers keep up and whose writes do not block has none.
 """
 import os
 import threading
@@ -10,12 +10,14 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from fastlog_ext.sockets cimport EFD_CLOEXEC, EFD_NONBLOCK, eventfd, join_within, start_thread
 from fastlog_ext.system cimport (
-    ESHUTDOWN, add32, close, getpid, last_errno, pthread_cond_broadcast, pthread_cond_destroy,
-    pthread_cond_init, pthread_cond_signal, pthread_cond_wait, pthread_mutex_destroy,
-    pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, write)
+    ESHUTDOWN, add32, add64_relaxed, close, getpid, last_errno, load64_relaxed,
+    pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_signal,
+    pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
+    pthread_mutex_unlock, store32_relaxed, store64_relaxed, write)
 
 cdef enum:
     JOIN_SECONDS = 5
+    STAYS_SLOW_MS = 1000        # without an append that waited, before reactors write again
 
 
 cdef void disk_retain(DiskState *disk) noexcept nogil:
@@ -26,7 +28,8 @@ cdef void disk_release(DiskState *disk) noexcept nogil:
     if add32(&disk.references, -1) > 0:
         return
     close(disk.alarm_fd)
-    pthread_cond_destroy(&disk.work)
+    pthread_cond_destroy(&disk.readers.work)
+    pthread_cond_destroy(&disk.writers.work)
     pthread_mutex_destroy(&disk.lock)
     free(disk)
 
@@ -36,59 +39,88 @@ cdef void disk_ring(DiskState *disk) noexcept nogil:
     write(disk.alarm_fd, &one, sizeof(one))     # full: it rings already
 
 
+cdef void disk_judge(DiskState *disk, int64_t took_ms, int64_t at_ms) noexcept nogil:
+    """While it is slow one thread makes all appends of the folder, one after the other: that one
+    was quick says that none of them waits."""
+    if took_ms >= SLOW_MS:
+        store64_relaxed(&disk.slow_until_ms, at_ms + STAYS_SLOW_MS)
+        store32_relaxed(&disk.slow, 1)
+    elif disk_is_slow(disk) and not in_time(load64_relaxed(&disk.slow_until_ms), at_ms):
+        store32_relaxed(&disk.slow, 0)
+
+
+cdef inline int in_time(int64_t until_ms, int64_t now_ms) noexcept nogil:
+    """A clock that was set back, however far, is no reason to stay slow."""
+    return now_ms < until_ms <= now_ms + STAYS_SLOW_MS
+
+
+# --- threads ---
+
 cdef void *thread_main(void *argument) noexcept nogil:
-    cdef DiskState *disk = <DiskState *>argument
+    cdef DiskCrew *crew = <DiskCrew *>argument
+    cdef DiskState *disk = crew.disk
     cdef DiskJob *job
     pthread_mutex_lock(&disk.lock)
     while True:
-        job = disk.first
+        job = crew.first
         if job != NULL:
-            disk.first = job.next
+            crew.first = job.next
             pthread_mutex_unlock(&disk.lock)
             job.run(job)
             pthread_mutex_lock(&disk.lock)
             continue
         if disk.stopping:
             break
-        disk.idle += 1
-        pthread_cond_wait(&disk.work, &disk.lock)
-        disk.idle -= 1
+        crew.idle += 1
+        pthread_cond_wait(&crew.work, &disk.lock)
+        crew.idle -= 1
     pthread_mutex_unlock(&disk.lock)
     disk_release(disk)
     return NULL
 
 
-cdef int add_thread(DiskState *disk) noexcept nogil:
+cdef int add_thread(DiskCrew *crew) noexcept nogil:
     """With the lock held. 0 or errno."""
     cdef int error
-    disk_retain(disk)
-    error = start_thread(&disk.threads[disk.thread_count], thread_main, disk)
+    disk_retain(crew.disk)
+    error = start_thread(&crew.threads[crew.thread_count], thread_main, crew)
     if error:
-        add32(&disk.references, -1)     # never the last: the caller has one
+        add32(&crew.disk.references, -1)    # never the last: the caller has one
     else:
-        disk.thread_count += 1
+        crew.thread_count += 1
     return error
 
 
-cdef int disk_submit(DiskState *disk, DiskJob *job) noexcept nogil:
+cdef int disk_submit(DiskCrew *crew, DiskJob *job) noexcept nogil:
     cdef int error = 0
-    pthread_mutex_lock(&disk.lock)
-    if disk.stopping:
+    pthread_mutex_lock(&crew.disk.lock)
+    if crew.disk.stopping:
         error = ESHUTDOWN
-    elif disk.idle == 0 and disk.thread_count < DISK_THREADS:
-        error = add_thread(disk)
-        if disk.thread_count > 0:
+    elif crew.idle == 0 and crew.thread_count < crew.most:
+        error = add_thread(crew)
+        if crew.thread_count > 0:
             error = 0                   # one of the others comes to it
     if not error:
         job.next = NULL
-        if disk.first == NULL:
-            disk.first = job
+        if crew.first == NULL:
+            crew.first = job
         else:
-            disk.last.next = job
-        disk.last = job
-        pthread_cond_signal(&disk.work)
-    pthread_mutex_unlock(&disk.lock)
+            crew.last.next = job
+        crew.last = job
+        pthread_cond_signal(&crew.work)
+    pthread_mutex_unlock(&crew.disk.lock)
     return error
+
+
+cdef int disk_take_append(DiskState *disk, DiskJob *job) noexcept nogil:
+    add64_relaxed(&disk.handed_over, 1)     # first: the job may let go of the disk
+    return disk_submit(&disk.writers, job)
+
+
+cdef void crew_init(DiskState *disk, DiskCrew *crew, int32_t most) noexcept nogil:
+    crew.disk = disk
+    crew.most = most
+    pthread_cond_init(&crew.work, NULL)
 
 
 cdef class Disk:
@@ -108,7 +140,8 @@ cdef class Disk:
             self.state = NULL
             raise OSError(error, os.strerror(error))
         pthread_mutex_init(&self.state.lock, NULL)
-        pthread_cond_init(&self.state.work, NULL)
+        crew_init(self.state, &self.state.readers, DISK_READERS)
+        crew_init(self.state, &self.state.writers, DISK_WRITERS)
 
     def __dealloc__(self):
         # Each thread holds the state until it ends. In a child of a fork there are none, and the
@@ -121,7 +154,8 @@ cdef class Disk:
     cdef void end_threads(self) noexcept:
         pthread_mutex_lock(&self.state.lock)
         self.state.stopping = 1
-        pthread_cond_broadcast(&self.state.work)
+        pthread_cond_broadcast(&self.state.readers.work)
+        pthread_cond_broadcast(&self.state.writers.work)
         pthread_mutex_unlock(&self.state.lock)
 
     @property
@@ -130,23 +164,36 @@ cdef class Disk:
         return self.state.alarm_fd
 
     @property
+    def slow(self) -> bool:
+        """Whether appends wait for the disk, so that its own thread makes them."""
+        return disk_is_slow(self.state)
+
+    @property
+    def handed_over(self) -> int:
+        """How many times that thread was given a log with appends, ever."""
+        return load64_relaxed(&self.state.handed_over)
+
+    @property
     def threads(self) -> int:
         """How many threads have been started, and not been joined."""
-        return self.state.thread_count
+        return self.state.readers.thread_count + self.state.writers.thread_count
 
     def close(self) -> bool:
         """Ends and joins the threads, after the work they were given. Idempotent. False: the disk
         holds one up for too long; it is left to the process's end."""
-        cdef int joined
-        cdef bint clean = True
         if self.process_id != getpid():
             raise RuntimeError("the disk's threads belong to the parent of a forked process")
         with self.closing:
             self.end_threads()
-            while self.state.thread_count > 0:
-                with nogil:
-                    joined = join_within(self.state.threads[self.state.thread_count - 1],
-                                         JOIN_SECONDS)
-                clean = clean and joined == 0
-                self.state.thread_count -= 1
+            clean = self.join(&self.state.writers)
+            return self.join(&self.state.readers) and clean
+
+    cdef bint join(self, DiskCrew *crew):
+        cdef int joined
+        cdef bint clean = True
+        while crew.thread_count > 0:
+            with nogil:
+                joined = join_within(crew.threads[crew.thread_count - 1], JOIN_SECONDS)
+            clean = clean and joined == 0
+            crew.thread_count -= 1
         return clean

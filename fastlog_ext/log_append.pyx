@@ -4,10 +4,14 @@ The role of writer is the flag `busy`. Requests are pushed on a stack that any t
 the writer takes the whole stack, turns it round and works in the order of arrival. Nothing of a run
 becomes visible, neither to readers nor to the producers' state, before its write succeeded. So a
 batch whose answer depends on what is still in the run, other than to follow it, ends the run.
+
+A reactor writes while writing is a copy to the page cache. Once an append of the folder has waited,
+the role goes to the folder's own thread with all that is queued, until appends are quick again.
 """
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport (
     ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, batch_stamp, batch_stamp_append_time)
+from fastlog_ext.disk cimport DiskJob, disk_is_slow, disk_judge, disk_take_append
 from fastlog_ext.files cimport (
     FALLOC_FL_KEEP_SIZE, disk_is_full, fallocate, truncate_to, write_vectors_at)
 from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_latest
@@ -16,15 +20,17 @@ from fastlog_ext.log_roll cimport log_needs_roll, log_roll, log_roll_undecided
 from fastlog_ext.log_state cimport (
     ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_RECORD_LIST_TOO_LARGE, ERROR_STORAGE,
     LOG_CLOSED, LOG_ONLINE, ORIGIN_CLIENT, ORIGIN_REPLICA, AppendRequest, PartitionLog, log_active,
-    log_fail, partition_log_check_epoch)
+    log_fail, partition_log_check_epoch, partition_log_release, partition_log_retain)
 from fastlog_ext.producer_state cimport (
     ProducerCheck, ProducerEntry, producer_check, producer_preview, producer_preview_add,
     producer_preview_check, producer_update)
+from fastlog_ext.reclaim cimport (
+    ReclaimSlot, reclaim_collect, reclaim_register, reclaim_unregister)
 from fastlog_ext.segment cimport Segment, segment_note_batch
 from fastlog_ext.system cimport (
     add64_relaxed, cas32, cas_ptr, exchange_ptr, fence_seq, iovec, load32, load32_seq, load_ptr,
-    pthread_cond_signal, pthread_cond_wait, pthread_mutex_lock, pthread_mutex_unlock, store32_seq,
-    store64, wall_clock_ms)
+    pthread_cond_signal, pthread_cond_wait, pthread_mutex_lock, pthread_mutex_unlock, sched_yield,
+    store32_seq, store64, wall_clock_ms)
 
 cdef enum:
     RUN_LIMIT = 256                         # batches in one write
@@ -66,15 +72,51 @@ cdef void partition_log_append_chain(PartitionLog *log, AppendRequest *newest,
 
 cdef void log_release(PartitionLog *log) noexcept nogil:
     while True:
+        if (disk_is_slow(log.disk) and load_ptr(<void **>&log.inbox) != NULL
+                and give_to_disk(log)):
+            return
         drain(log)
-        if load32_seq(&log.control_waiting) > 0 and hand_over(log):
+        if give_back(log):
             return
-        store32_seq(&log.busy, 0)
-        fence_seq()
-        if load_ptr(<void **>&log.inbox) == NULL and load32_seq(&log.control_waiting) == 0:
-            return
-        if not cas32(&log.busy, 0, 1):
-            return
+
+
+cdef int give_back(PartitionLog *log) noexcept nogil:
+    """1: the role is nobody's, or another's. 0: there is more to do, and it is still the caller's
+    to do."""
+    if load32_seq(&log.control_waiting) > 0 and hand_over(log):
+        return 1
+    store32_seq(&log.busy, 0)
+    fence_seq()
+    if load_ptr(<void **>&log.inbox) == NULL and load32_seq(&log.control_waiting) == 0:
+        return 1
+    return not cas32(&log.busy, 0, 1)
+
+
+cdef int give_to_disk(PartitionLog *log) noexcept nogil:
+    """Lets the folder's own thread write, with the role. 0: it cannot."""
+    log.append_job.run = append_on_disk
+    log.append_job.owner = log
+    partition_log_retain(log)           # until the thread has let go of it
+    if disk_take_append(log.disk, &log.append_job) == 0:
+        return 1
+    partition_log_release(log)
+    return 0
+
+
+cdef void append_on_disk(DiskJob *job) noexcept nogil:
+    """What waits for this log. What comes meanwhile is written after the other logs had their
+    turn, and by this thread even if the disk is quick again: it has the role."""
+    cdef PartitionLog *log = <PartitionLog *>job.owner
+    cdef ReclaimSlot *slot = reclaim_register()
+    while slot == NULL:
+        sched_yield()
+        slot = reclaim_register()
+    drain(log)
+    if not give_back(log) and not give_to_disk(log):
+        log_release(log)
+    partition_log_release(log)
+    reclaim_unregister(slot)
+    reclaim_collect()
 
 
 cdef int hand_over(PartitionLog *log) noexcept nogil:
@@ -124,6 +166,7 @@ cdef void drain(PartitionLog *log) noexcept nogil:
     cdef AppendRequest *request
     cdef AppendRequest *following
     cdef Run run
+    cdef int64_t now_ms
     request = take_inbox(log)
     if request == NULL:
         return
@@ -134,6 +177,9 @@ cdef void drain(PartitionLog *log) noexcept nogil:
         add_request(log, &run, request)
         request = following
     commit(log, &run)
+    if log.disk != NULL:
+        now_ms = wall_clock_ms()
+        disk_judge(log.disk, now_ms - run.now_ms, now_ms)
 
 
 cdef inline void start_run(PartitionLog *log, Run *run) noexcept nogil:

@@ -3,7 +3,7 @@
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.system cimport pthread_cond_t, pthread_mutex_t
 from fastlog_ext.batch cimport BatchInfo
-from fastlog_ext.disk cimport DiskState
+from fastlog_ext.disk cimport DiskJob, DiskState
 from fastlog_ext.leader_epochs cimport LeaderEpochs
 from fastlog_ext.producer_state cimport ProducerTable
 from fastlog_ext.segment cimport Segment, SegmentFiles
@@ -135,6 +135,7 @@ cdef struct PartitionLog:
     int32_t handed_over
     char *folder
     DiskState *disk                     # retained; NULL: a log by itself
+    DiskJob append_job                  # in use by whoever has the role
     LogSettings settings
     ProducerTable producers
     int32_t is_leader

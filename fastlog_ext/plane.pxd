@@ -95,6 +95,7 @@ cdef struct Connection:
     Response *last
     int32_t queued
     int32_t pending             # queued and not ready
+    int32_t appending           # Produce requests whose appends have not ended
     int64_t queued_bytes        # memory held by ready responses
     int64_t held_bytes          # of frames whose requests are under way and need them
     HintSlot *hints

@@ -136,6 +136,7 @@ cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *
     request.input = buffer
     request.held = size
     connection.held_bytes += size
+    connection.appending += 1
     request.committing = 0
     request.refused_records = 0
     request.decoded = 0
@@ -343,6 +344,7 @@ cdef void appended(ProduceRequest *request) noexcept nogil:
     """All appends have ended: take their results, then wait for the replicas if asked to."""
     cdef ProducePartition *partition
     cdef int32_t number
+    request.response.connection.appending -= 1
     for number in range(request.partition_count):
         partition = &request.partitions[number]
         if partition.error:

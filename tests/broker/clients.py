@@ -1,5 +1,6 @@
 """One connection and its requests as messages, for tests that look at a broker's own answers."""
 
+import collections
 import itertools
 import select
 from typing import Any
@@ -18,7 +19,7 @@ class Client(Connection):
     def __init__(self, broker, timeout_s: float = 30) -> None:
         super().__init__((broker.host, broker.port), timeout_s)
         self._numbers = itertools.count(1)
-        self._last = 0
+        self._asked: collections.deque[int] = collections.deque()
 
     def ask(self, key: int, version: int, **fields: Any) -> Any:
         """The answer; the connection must stay open."""
@@ -26,9 +27,9 @@ class Client(Connection):
         return self.finish(key, version)
 
     def start(self, key: int, version: int, **fields: Any) -> None:
-        """Sends a request, for `finish` to take the answer."""
-        self._last = next(self._numbers)
-        header = headers.RequestHeader(key, version, self._last, "test")
+        """Sends a request, for `finish` to take the answer; there may be several on their way."""
+        self._asked.append(next(self._numbers))
+        header = headers.RequestHeader(key, version, self._asked[-1], "test")
         self.send(encode_request(header, build(messages.request_class(key), fields)))
 
     def answered(self) -> bool:
@@ -39,7 +40,7 @@ class Client(Connection):
         frame = self.receive()
         assert frame is not None, f"the connection was closed on request {key}"
         correlation, body = decode_response(key, version, frame)
-        assert correlation == self._last
+        assert correlation == self._asked.popleft()
         return body
 
     def create(self, name: str, partitions: int = 1, **configs: str) -> int:

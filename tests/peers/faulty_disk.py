@@ -1,7 +1,7 @@
 """A file system that fails or stands still on demand, under any broker: FUSE, spoken to the kernel.
 
 It passes everything on to a folder beneath it. `FaultyDisk` mounts it, with the server in a process
-of its own, and says what goes wrong: the errno of an operation, or that reads wait. Pages
+of its own, and says what goes wrong: the errno of an operation, or that some kinds wait. Pages
 that the kernel has cached are read without asking here, as with a real disk.
 """
 
@@ -72,9 +72,14 @@ class FaultyDisk:
         """From now on the operations of these kinds (the values of KINDS) fail."""
         self._say(dict.fromkeys(kinds, error))
 
-    def hold(self) -> None:
-        """From now on a read that is not cached waits until the disk is mended."""
-        self._say({"hold": 1})
+    def hold(self, kind: str = "read") -> None:
+        """From now on an operation of this kind waits until the disk is mended; a read of what is
+        cached is none."""
+        self._say({f"hold {kind}": 1})
+
+    def slow_down(self, kind: str, milliseconds: int) -> None:
+        """From now on each operation of this kind takes so long."""
+        self._say({f"slow {kind}": milliseconds})
 
     def mend(self) -> None:
         """From now on all is well again."""
@@ -160,9 +165,10 @@ class Server:
         if kind is None:
             return
         wanted = self.wanted()
-        while kind == "read" and "hold" in wanted:
+        while f"hold {kind}" in wanted:
             time.sleep(0.01)
             wanted = self.wanted()
+        time.sleep(wanted.get(f"slow {kind}", 0) / 1000)
         if kind in wanted:
             raise OSError(wanted[kind], "as wanted")
 
