@@ -1,4 +1,4 @@
-"""Appends whose write blocks: the folder's own thread waits, with all that the log was to promise."""
+"""Appends whose write blocks: the folder's thread waits, with all that the log promises."""
 
 import contextlib
 import os
