@@ -148,28 +148,31 @@ cdef int64_t read_partition(FetchRequest *request, FetchPartition *partition,
     if found.size == 0:
         return 0
     leave_behind(found.files, request.response.connection.id, found.position)
-    ask_for(found.log_fd, found.position, found.size + READ_AHEAD)
+    bring_in(found.files, found.position, found.size + READ_AHEAD)
     request.cold_bytes += wait_for(partition, &found)
     segment_unpin(found.files)
     return found.size
 
 
-cdef void ask_for(int fd, int64_t position, int64_t size) noexcept nogil:
+cdef void bring_in(SegmentFiles *files, int64_t position, int64_t size) noexcept nogil:
     """Lets the kernel read it; what lies behind the end of the file is nothing to it."""
     cdef int64_t end = position + size
+    store64_relaxed(&files.cold_from, position)
+    store64_relaxed(&files.cold_to, end)
     while position < end:
-        posix_fadvise(fd, position, min(<int64_t>ASKED_AT_ONCE, end - position),
+        posix_fadvise(files.log_fd, position, min(<int64_t>ASKED_AT_ONCE, end - position),
                       POSIX_FADV_WILLNEED)
         position += ASKED_AT_ONCE
 
 
 cdef void leave_behind(SegmentFiles *files, int64_t reader, int64_t position) noexcept nogil:
-    """Drops what this reader brought in before `position`, if it was alone."""
+    """Drops what this reader brought in before `position`, if it was alone; what it found cached is
+    kept for those who read it before."""
     cdef int64_t start = load64_relaxed(&files.cold_from)
+    cdef int64_t end = min(load64_relaxed(&files.cold_to), position)
     note_reader(files, reader)
-    if start >= 0 and load64_relaxed(&files.cold_from) == start and start < position:
-        posix_fadvise(files.log_fd, start, position - start, POSIX_FADV_DONTNEED)
-    store64_relaxed(&files.cold_from, position)
+    if start >= 0 and load64_relaxed(&files.cold_from) == start and start < end:
+        posix_fadvise(files.log_fd, start, end - start, POSIX_FADV_DONTNEED)
 
 
 cdef int64_t wait_for(FetchPartition *partition, const LogRead *found) noexcept nogil:

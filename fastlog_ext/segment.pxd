@@ -12,10 +12,11 @@ cdef struct SegmentFiles:
     # private: opened at the first use, -1 until then (atomic)
     int32_t index_fd
     int32_t time_fd
-    # relaxed atomics, see cold_reads: the connection that alone reads here, and from where on it
-    # brought in what it read (-1: it did not)
+    # relaxed atomics, see cold_reads: the connection that alone reads here, and from where to where
+    # it brought in what it read (from -1: it did not)
     int64_t reader
     int64_t cold_from
+    int64_t cold_to
     # and the range that was last seen to be cached
     int64_t cached_from
     int64_t cached_to

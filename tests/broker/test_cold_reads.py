@@ -193,6 +193,20 @@ def test_what_one_reader_leaves_behind_is_dropped(large: FastlogBroker, disk: Fa
     assert is_cached(disk, LARGE * 100_000 - 500_000)
 
 
+def test_what_was_cached_is_kept(large: FastlogBroker, disk: FaultyDisk):
+    """A reader that finds a hole, then much that is cached, then a hole."""
+    path = disk.folder / "old-0" / f"{0:020d}.log"
+    path.read_bytes()
+    with path.open("rb") as file:
+        for start, size in ((0, 400_000), (12_000_000, 0)):
+            os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_DONTNEED)
+    assert is_cached(disk, 8_000_000) and not is_cached(disk, 12_500_000)
+    with Client(large) as client:
+        replay(client)
+    assert is_cached(disk, LARGE * 100_000 - 200_000)
+    assert is_cached(disk, 8_000_000)
+
+
 def test_what_others_may_need_is_kept(large: FastlogBroker, disk: FaultyDisk):
     with Client(large) as one, Client(large) as other:
         replay(one, other)

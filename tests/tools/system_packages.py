@@ -81,6 +81,7 @@ TEST = {
     "kcat": (lambda: shutil.which("kcat"), ["kcat", "kafkacat"]),
     # the benchmarks, which the tests run too
     "librdkafka/rdkafka.h": (lambda: has_header("librdkafka/rdkafka.h"), ["librdkafka-dev"]),
+    "git": (lambda: shutil.which("git"), ["git"]),  # asv keeps its results by commit
     "strace": (lambda: shutil.which("strace"), ["strace"]),
     "valgrind": (lambda: shutil.which("valgrind"), ["valgrind"]),
 }
