@@ -10,8 +10,8 @@ from tests.console.command import ROOT
 # What our modules may ask of the standard library on the way to the first answer.
 STANDARD = [
     *("__future__", "argparse", "asyncio", "base64", "concurrent.futures.thread", "contextlib"),
-    *("encodings.idna", "enum", "fcntl", "json", "logging", "pathlib", "queue", "re", "resource"),
-    *("sqlite3", "struct", "threading", "weakref"),
+    *("encodings.idna", "enum", "fcntl", "ipaddress", "json", "logging", "pathlib", "queue", "re"),
+    *("resource", "sqlite3", "struct", "threading", "weakref"),
 ]
 
 CLOSURE = """

@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from .test_connection import correlation_of, echo, other, wait_until
+from .test_connection import correlation_of, echo, other
+from .waiting import wait_until
 from .wire import batch, fetch, offsets_of, produce, read_fetched, read_produced
 
 CONTROL = 0x7FFF

@@ -9,7 +9,7 @@ import pytest
 from fastlog_ext import batch as batches
 from fastlog_ext import codecs
 
-from .test_lifecycle import wait_until
+from .waiting import wait_until
 from .wire import PRODUCE, batch, crc32c, fetch, uvarint, zigzag
 
 MESSAGE_TOO_LARGE = 10

@@ -3,14 +3,8 @@
 import threading
 import time
 
+from .waiting import wait_until
 from .wire import batch, fetch, offsets_of, produce, read_fetched, read_produced
-
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
 
 
 def parked(broker):

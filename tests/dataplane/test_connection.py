@@ -13,6 +13,7 @@ import pytest
 from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 
+from .waiting import wait_until
 from .wire import (
     METADATA,
     PRODUCE,
@@ -35,13 +36,6 @@ def correlation_of(frame):
 
 def echo(request):
     return request.frame[4:8] + b"answer"
-
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
 
 
 def test_pipelined_requests_are_answered_in_order(broker):

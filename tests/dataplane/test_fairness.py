@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_lifecycle import wait_until
+from .waiting import wait_until
 from .wire import batch
 
 ROOT = Path(__file__).parents[2]

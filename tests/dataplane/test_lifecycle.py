@@ -14,16 +14,10 @@ import pytest
 from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 
+from .waiting import wait_until
 from .wire import batch, fetch, produce, read_fetched
 
 ROOT = Path(__file__).parents[2]
-
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
 
 
 def python(code, *arguments, **options):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .test_lifecycle import wait_until
+from .waiting import wait_until
 from .wire import batch, fetch, produce
 
 SHORT_MS = 1000

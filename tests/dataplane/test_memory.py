@@ -7,7 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from .test_lifecycle import wait_until
+from .waiting import wait_until
 from .wire import fetch
 
 ROOT = Path(__file__).parents[2]

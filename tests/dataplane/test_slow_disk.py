@@ -10,7 +10,7 @@ import pytest
 
 from tests.peers.faulty_disk import FaultyDisk
 
-from .test_lifecycle import wait_until
+from .waiting import wait_until
 from .wire import batch, fetch, produce, read_fetched, read_produced
 
 SLOW_MS = 40  # of one write; four times what makes its folder a slow one
