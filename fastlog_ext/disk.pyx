@@ -6,8 +6,9 @@ time, so that a broker whose readers keep up and whose writes do not block has n
 import os
 import threading
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
+from fastlog_ext.insist cimport insist
 from fastlog_ext.sockets cimport EFD_CLOEXEC, EFD_NONBLOCK, eventfd, join_within, start_thread
 from fastlog_ext.system cimport (
     ESHUTDOWN, add32, add64_relaxed, close, getpid, last_errno, load64_relaxed,
@@ -25,7 +26,9 @@ cdef void disk_retain(DiskState *disk) noexcept nogil:
 
 
 cdef void disk_release(DiskState *disk) noexcept nogil:
-    if add32(&disk.references, -1) > 0:
+    cdef int32_t references = add32(&disk.references, -1)
+    insist(references >= 0, b"a disk is let go twice")
+    if references > 0:
         return
     close(disk.alarm_fd)
     pthread_cond_destroy(&disk.readers.work)

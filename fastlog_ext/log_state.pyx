@@ -3,6 +3,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, strdup
 from fastlog_ext.disk cimport disk_release, disk_retain, disk_ring
+from fastlog_ext.insist cimport insist
 from fastlog_ext.leader_epochs cimport leader_epochs_close, leader_epochs_end_offset
 from fastlog_ext.producer_state cimport producer_table_destroy, producer_table_init
 from fastlog_ext.reclaim cimport reclaim_defer
@@ -65,11 +66,14 @@ cdef void destroy(PartitionLog *log) noexcept nogil:
 
 
 cdef void partition_log_retain(PartitionLog *log) noexcept nogil:
-    add32(&log.references, 1)
+    cdef int32_t references = add32(&log.references, 1)
+    insist(references > 1, b"a log is retained that was let go")
 
 
 cdef void partition_log_release(PartitionLog *log) noexcept nogil:
-    if add32(&log.references, -1) == 0:
+    cdef int32_t references = add32(&log.references, -1)
+    insist(references >= 0, b"a log is let go twice")
+    if references == 0:
         destroy(log)
 
 
@@ -130,6 +134,9 @@ cdef void partition_log_view(PartitionLog *log, LogView *view) noexcept nogil:
 cdef void log_publish(PartitionLog *log, const LogView *view,
                       const LogPositions *positions) noexcept nogil:
     cdef int64_t sequence = load64_relaxed(&log.sequence)
+    insist(sequence & 1 == 0, b"two write one log at once")
+    insist(view.log_start_offset <= view.last_stable_offset <= view.high_watermark
+           <= view.end_offset, b"a log's offsets are out of order")
     store64_relaxed(&log.sequence, sequence + 1)
     fence_release()
     store64_relaxed(&log.view.log_start_offset, view.log_start_offset)

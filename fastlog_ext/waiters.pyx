@@ -4,6 +4,7 @@ No wake is lost: a waker stores the offset and then reads `count`; a waiter rais
 reads the offset, both in one total order, so at least one of them sees the other.
 """
 from libc.stdint cimport int32_t, int64_t
+from fastlog_ext.insist cimport insist
 from fastlog_ext.system cimport (
     add32, fence_seq, load32, load32_seq, load64_seq, store32, pthread_mutex_destroy,
     pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock)
@@ -27,6 +28,7 @@ cdef void waiter_list_destroy(WaiterList *waiters) noexcept nogil:
 
 cdef void unlink_waiter(WaiterList *waiters, Waiter *waiter) noexcept nogil:
     """With the lock held."""
+    cdef int32_t count
     if waiter.previous == NULL:
         waiters.first = waiter.next
     else:
@@ -35,7 +37,8 @@ cdef void unlink_waiter(WaiterList *waiters, Waiter *waiter) noexcept nogil:
         waiter.next.previous = waiter.previous
     waiter.next = NULL
     waiter.previous = NULL
-    add32(&waiters.count, -1)
+    count = add32(&waiters.count, -1)
+    insist(count >= 0, b"a waiter left twice")
 
 
 cdef int waiters_add(WaiterList *waiters, Waiter *waiter, int64_t *published) noexcept nogil:

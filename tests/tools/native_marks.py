@@ -1,7 +1,9 @@
-"""Marks as `native` the tests of fastlog_ext alone: they or their helpers import it, and start no
-peer.
+"""Marks what the sanitizers run. A sanitizer slows everything it sees, and sees nothing of programs
+that are not built with it.
 
-A sanitizer slows everything it sees, and sees nothing of other processes.
+`native`: tests of fastlog_ext alone. They or their helpers import it, and start no peer.
+`served`: tests of a broker in a process of its own, with no other clients than the tests' own, and
+with nothing to say about how much memory it takes.
 """
 
 import re
@@ -13,6 +15,7 @@ from tests.tools.report import ROOT
 IMPORTS_ENGINE = re.compile(r"^(?:from|import) fastlog_ext\b", re.MULTILINE)
 IMPORTS_PEERS = re.compile(r"^(?:from|import) tests\.(?:peers|clients)\b", re.MULTILINE)
 IMPORTS_HELPER = re.compile(r"^from (tests\.|\.)([\w.]+) import", re.MULTILINE)
+SERVED = {f"tests/broker/test_{name}.py" for name in ("cold_reads", "hostile", "requests", "start")}
 PEERS = {"zookeeper", "kafka_broker", "shared_fastlog", "start_fastlog", "fastlog_broker"}
 
 
@@ -37,3 +40,5 @@ def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if is_native(item.path) and not PEERS & set(item.fixturenames):
             item.add_marker("native")
+        if item.path.relative_to(ROOT).as_posix() in SERVED:
+            item.add_marker("served")

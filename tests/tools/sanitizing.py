@@ -42,7 +42,15 @@ def run(arguments):
     for kind in chosen:
         tree = extensions.ensure(kind)
         say(f"the native tests under the {kind} sanitizer")
-        command = ["pytest", "-m", "native", "-p", "no:cacheprovider", "--timeout=900", *rest]
+        command = [
+            "pytest",
+            "-m",
+            "native or served",
+            "-p",
+            "no:cacheprovider",
+            "--timeout=900",
+            *rest,
+        ]
         code = execute(kind, command, tree)
         if code != 0:
             return code
