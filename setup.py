@@ -2,7 +2,7 @@
 
 Variables of the environment, for development:
     FASTLOG_MODULES=a,b       only these modules ("none": no module at all)
-    FASTLOG_DEBUG=1           assertions and leak counters
+    FASTLOG_DEBUG=1           what must hold is looked at: fastlog_ext/insist.pxd
     FASTLOG_SANITIZE=LIST     what -fsanitize= takes: address,undefined or thread
     FASTLOG_FUZZ=1            the native fuzzers too, and every basic block tells that it ran
     FASTLOG_JOBS=N            compilers at a time (default: one a core)

@@ -1,6 +1,6 @@
 # What must hold whatever a peer sends and a disk does. Looked at only in builds with FASTLOG_DEBUG
-# (those of the sanitizers and fuzzers too), where the process ends with one line that says what does
-# not hold; so `holds` must do nothing but look.
+# (those of the sanitizers and fuzzers too), where the process ends with one line that says what
+# does not hold; so `holds` must do nothing but look.
 cdef extern from * nogil:
     """
     #ifndef FASTLOG_INSIST
