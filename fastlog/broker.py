@@ -38,9 +38,6 @@ from fastlog_ext.topics import Topics
 
 log = logging.getLogger("fastlog.broker")
 
-LED_AT_A_GO = 32  # logs, on one thread: each may write a small file
-
-
 class StartError(Exception):
     """Why the broker cannot start, in one line."""
 
@@ -336,12 +333,7 @@ class Broker:
             if isinstance(outcome, BaseException):
                 raise outcome
             logs[number] = outcome
-        led = [(logs[n], state.leader_epoch) for n, state in here.items() if self.leads(state)]
-        slices = (led[i : i + LED_AT_A_GO] for i in range(0, len(led), LED_AT_A_GO))
-        leading = (asyncio.to_thread(become_leader, some) for some in slices)
-        for failure in await asyncio.gather(*leading, return_exceptions=True):
-            if failure is not None:
-                raise failure
+        become_leader([(logs[n], one.leader_epoch) for n, one in here.items() if self.leads(one)])
         self.table.publish(topic.name, topic.topic_id, logs, len(topic.partitions))
 
     async def topic_created(self, topic: TopicDescription) -> None:

@@ -121,6 +121,7 @@ cdef int parse(LeaderEpochs *epochs, const char *text, int64_t size) noexcept no
         if not (read_integer(&at, end, int32_limit, &epoch)
                 and read_integer(&at, end, int64_limit, &offset) and end_line(&at, end)):
             return -1
+        epochs.newest_on_file = max(epochs.newest_on_file, <int32_t>epoch)
         if add_entry(epochs, <int32_t>epoch, offset) < 0:
             return ENOMEM
     return 0 if at == end else -1
@@ -208,8 +209,9 @@ cdef int write_file(LeaderEpochs *epochs) noexcept nogil:
                          <long long>epochs.entries[number].start_offset)
     if not epochs.unwritten or not holds(epochs.path, text, size):
         error = replace_file(epochs.path, text, size)
+    epochs.unwritten = error != 0
     if not error:
-        epochs.unwritten = 0
+        epochs.newest_on_file = leader_epochs_latest(epochs)
     free(text)
     return error
 
@@ -220,6 +222,7 @@ cdef int leader_epochs_open(LeaderEpochs *epochs, const char *folder) noexcept n
     cdef int error
     memset(epochs, 0, sizeof(LeaderEpochs))
     epochs.latest = -1
+    epochs.newest_on_file = -1
     pthread_mutex_init(&epochs.lock, NULL)
     epochs.path = <char *>malloc(PATH_LIMIT)
     if epochs.path == NULL:
@@ -252,7 +255,13 @@ cdef int leader_epochs_assign(LeaderEpochs *epochs, int32_t epoch,
     added = add_entry(epochs, epoch, start_offset)
     if added < 0:
         return ENOMEM
-    return write_file(epochs) if added or epochs.unwritten else 0
+    if added:
+        epochs.unwritten = 1
+    return leader_epochs_write(epochs) if epoch <= epochs.newest_on_file else 0
+
+
+cdef int leader_epochs_write(LeaderEpochs *epochs) noexcept nogil:
+    return write_file(epochs) if epochs.unwritten else 0
 
 
 cdef int32_t leader_epochs_latest(LeaderEpochs *epochs) noexcept nogil:
@@ -406,6 +415,8 @@ cdef class LeaderEpochHistory:
         cdef int error
         with nogil:
             error = leader_epochs_assign(&self.epochs, epoch, start_offset)
+            if not error:
+                error = leader_epochs_write(&self.epochs)
         self.check(error)
 
     def end_offset(self, int32_t requested, int64_t log_end_offset) -> tuple:

@@ -141,6 +141,7 @@ cdef struct PartitionLog:
     int32_t is_leader
     int32_t hold_high_watermark
     int32_t folder_changed              # files were created or renamed since the folder was synced
+    int32_t files_changed               # also below the recovery point, since they were synced
     int32_t storage_errno               # atomic; set before the state is
     int64_t recovery_point              # atomic
     int64_t end_offset                  # the writer's own copies of the view

@@ -13,8 +13,10 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from fastlog_ext.batch cimport BatchInfo
 from fastlog_ext.files cimport disk_is_full, sync_file, sync_folder
+from fastlog_ext.index cimport index_has_unwritten
 from fastlog_ext.leader_epochs cimport (
-    leader_epochs_clear, leader_epochs_truncate_from_end, leader_epochs_truncate_from_start)
+    leader_epochs_clear, leader_epochs_truncate_from_end, leader_epochs_truncate_from_start,
+    leader_epochs_write)
 from fastlog_ext.log_append cimport log_acquire, log_release
 from fastlog_ext.log_publish cimport log_publish_offsets, log_wake
 from fastlog_ext.log_read cimport segment_locate
@@ -28,7 +30,8 @@ from fastlog_ext.recovery import snapshots
 from fastlog_ext.replay cimport replay_tail
 from fastlog_ext.segment cimport (
     Segment, SegmentFiles, segment_borrow_index, segment_create, segment_cut, segment_finish,
-    segment_flush_indexes, segment_pin, segment_retire, segment_return_index, segment_unpin)
+    segment_flush_indexes, segment_note_max_timestamp, segment_pin, segment_retire,
+    segment_return_index, segment_unpin)
 from fastlog_ext.segment_check cimport check_forget
 from fastlog_ext.system cimport load32, load64, store32_seq, store64, wall_clock_ms
 from fastlog_ext.waiters cimport waiters_close
@@ -146,6 +149,7 @@ cdef list cut(PartitionLog *log, str folder, int64_t offset):
         aside = set_aside_or_fail(log, folder, bases[::-1])
         with nogil:
             error = segment_cut(segment, position, offset)
+            log.files_changed = 1
             check_forget(segment, position)
         check_storage(log, error, folder)
         if position == 0:
@@ -220,6 +224,7 @@ cdef list restart(PartitionLog *log, str folder, int64_t new_start):
             error = log_replace_segments(log, 0, 0, segment)
             if not error:
                 producer_clear(&log.producers)
+                log.producers.last_snapshot_offset = 0
                 log.producers.last_map_offset = new_start
                 log.end_offset = new_start
                 log.log_start_offset = new_start
@@ -342,29 +347,44 @@ cdef int sync_segments(SegmentList *list, int32_t first) noexcept nogil:
     return 0
 
 
+cdef int all_synced(PartitionLog *log) noexcept nogil:
+    """Whether the disk has all that there is. With the writer's role."""
+    cdef Segment *active = log_active(log)
+    return (log.end_offset <= log.recovery_point and active.allocated <= active.size
+            and not log.files_changed and not log.folder_changed and not log.epochs.unwritten
+            and not index_has_unwritten(&active.offsets)
+            and not index_has_unwritten(&active.times))
+
+
 cdef int flush(PartitionLog *log, str folder) except -1:
     """The role is given back while the disk works: appends go on. The caller is registered with
     `reclaim`, which keeps the copied list's segments in existence."""
     cdef SegmentList *list = NULL
     cdef int64_t end_offset = 0, generation = 0
     cdef int32_t folder_changed = 0
-    cdef int usable, no_room = 0, error = 0
+    cdef int usable, no_room = 0, error = 0, synced = 0
     with nogil:
         log_acquire(log)
         usable = log.state == LOG_ONLINE
-        if usable:
+        synced = usable and all_synced(log)
+        if usable and not synced:
             list = copy_segments(log)
         if list != NULL:
-            error = segment_flush_indexes(log_active(log))
-            no_room = disk_is_full(error)   # the entries stay in memory
+            error = leader_epochs_write(&log.epochs)
+            if not error:
+                error = segment_flush_indexes(log_active(log))
+            no_room = disk_is_full(error)   # what is to be written stays in memory
             end_offset = log.end_offset
             generation = log.generation
             folder_changed = log.folder_changed
             if not error:
                 log.folder_changed = 0
+                log.files_changed = 0
         log_release(log)
     if not usable:
         ensure_usable(log, folder)
+    if synced:
+        return 0
     if list == NULL:
         raise MemoryError
     with nogil:
@@ -383,24 +403,35 @@ cdef int flush(PartitionLog *log, str folder) except -1:
     return 0
 
 
+cdef int finish(PartitionLog *log) noexcept nogil:
+    """Makes everything durable, so that the next start need not look. What is so already costs
+    nothing: most of thousands of logs are quiet."""
+    cdef Segment *active = log_active(log)
+    cdef int error = segment_note_max_timestamp(active)
+    if not error and not all_synced(log):
+        error = leader_epochs_write(&log.epochs)
+        if not error:
+            error = segment_finish(active)
+        if not error:
+            error = sync_segments(log.segments, segments_floor(log.segments, log.recovery_point))
+    if not error and log.producers.last_snapshot_offset != log.end_offset:
+        log.producers.last_map_offset = log.end_offset
+        error = producer_write_snapshot(&log.producers, log.folder, log.end_offset)
+        log.folder_changed = 1
+    if not error and log.folder_changed:
+        error = sync_folder(log.folder)
+    if not error:
+        store64(&log.recovery_point, log.end_offset)
+    return error
+
+
 cdef int close_log(PartitionLog *log, str folder, bint durable) except -1:
     cdef int error = 0
-    if durable and log.state == LOG_ONLINE:
-        flush(log, folder)
     with nogil:
         log_acquire(log)
         if log.state != LOG_CLOSED:
             if durable and log.state == LOG_ONLINE:
-                error = segment_finish(log_active(log))
-                if not error:
-                    error = sync_files(log_active(log), log_active(log).files)
-                log.producers.last_map_offset = log.end_offset
-                if not error:
-                    error = producer_write_snapshot(&log.producers, log.folder, log.end_offset)
-                if not error:
-                    error = sync_folder(log.folder)
-                if not error:
-                    store64(&log.recovery_point, log.end_offset)
+                error = finish(log)
             store32_seq(&log.state, LOG_CLOSED)
             let_go(log)
         log_release(log)            # answers what was queued: the log is closed

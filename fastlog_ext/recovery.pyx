@@ -147,6 +147,7 @@ cdef bint scan(PartitionLog *log, Segment *segment, int64_t *next_offset, str pa
         next_offset[0] = segment.base_offset
     with nogil:
         error = replay_segment(log, segment, 1, &valid, next_offset)
+    log.files_changed = 1
     check(error, path)
     check_forget(segment, 0)            # every checksum has just been looked at
     cut = valid < segment.size
@@ -166,6 +167,7 @@ cdef int make_indexes(PartitionLog *log, Segment *segment, str path) except -1:
     cdef int error
     with nogil:
         error = replay_segment(log, segment, 0, &valid, &next_offset)
+    log.files_changed = 1
     check(error, path)
     return 0
 
@@ -264,6 +266,7 @@ cdef int rebuild_producers(PartitionLog *log, str folder, int64_t end_offset) ex
     cdef bytes path
     cdef const char *name
     producer_clear(&log.producers)
+    log.producers.last_snapshot_offset = 0
     for offset in reversed(snapshots(folder)):
         file = f"{folder}/{offset:020d}.snapshot"
         if offset <= end_offset:
