@@ -8,17 +8,17 @@ goes the other way: reactors first, so that nothing is appended to a log that cl
 import asyncio
 import logging
 import os
-import resource
 import sqlite3
 import time
 from collections.abc import Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from fastlog import limits
+from fastlog import descriptors, limits
 from fastlog.config import Settings, TopicSettings
 from fastlog.config.listeners import Listener
 from fastlog.control import cluster
+from fastlog.control.decisions import NewTopic
 from fastlog.control.state import NO_TOPIC_ID, PartitionState, TopicDescription
 from fastlog.control.topics import Control
 from fastlog.coordination import znodes
@@ -32,27 +32,15 @@ from fastlog.logs.folders import LogFolders, open_folders, partitions_in
 from fastlog.logs.manager import Intervals
 from fastlog.protocol.errors import ErrorCode, KafkaError
 from fastlog.requests import RequestPump
-from fastlog_ext.partition_log import Log, set_open_segment_limit
+from fastlog_ext.partition_log import Log
 from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 
 log = logging.getLogger("fastlog.broker")
 
+
 class StartError(Exception):
     """Why the broker cannot start, in one line."""
-
-
-def allow_descriptors(open_segments_max: int) -> None:
-    """Raises the soft limit on open files to the hard one, and bounds the segments kept open.
-
-    0 leaves half of the descriptors to connections and to the newest segments.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard == resource.RLIM_INFINITY:
-        hard = 1 << 20
-    # A sealed segment that is open holds its log and both of its indexes.
-    set_open_segment_limit(open_segments_max or min(max(hard // 6, 16), 10_000))
 
 
 def coordination_changed(state: State) -> None:
@@ -85,6 +73,7 @@ class Broker:
         self.table = Topics()
         self.cluster_id = ""
         self.broker_id = -1
+        self.descriptors = 0  # the limit on open files
         self.deleted_before: list[str] = []
         self.not_opened: set[bytes] = set()  # topics whose logs could not be created
         self.going_offline: set[asyncio.Task] = set()
@@ -106,7 +95,7 @@ class Broker:
         started = time.monotonic()
         for notice in self.settings.notices:
             log.warning("%s", notice)
-        allow_descriptors(self.settings["fastlog.open.segments.max"])
+        self.descriptors = descriptors.allow_descriptors(self.settings["fastlog.open.segments.max"])
         try:
             self.folders, self.unusable = open_folders(self.data_folders)
             for folder in self.folders:
@@ -114,7 +103,7 @@ class Broker:
             self.bind()
             await self.join_cluster()
             await self.open_logs()
-        except (FolderError, cluster.ClusterError) as error:
+        except (FolderError, cluster.ClusterError, descriptors.TooManyLogs) as error:
             raise StartError(str(error)) from None
         except KafkaError as error:
             raise StartError(f"{self.data}: {error}") from None
@@ -234,12 +223,15 @@ class Broker:
         self.logs = LogFolders(self.folders, self.unusable, Intervals.of(self.settings))
         self.logs.on_offline = self.partitions_offline
         self.started.push_async_callback(self.close_logs)
+        here = sum(len(partitions_in(folder)) for folder in self.folders)
+        descriptors.check_old_logs(here, self.descriptors)
         topics = self.control.topics
         known = {name: topic.topic_id for name, topic in topics.items()}
         await self.logs.start(self.engine_settings, self.ids_for_adoption() | known)
         self.logs_opened = True
         self.control.on_deleted[:] = [self.topic_deleted]
         self.control.on_created.append(self.topic_created)
+        self.control.policies.append(self.check_room)
         for topic in list(topics.values()):
             await self.open_topic(topic, is_new=False)
         await self.adopt_logs()
@@ -323,18 +315,29 @@ class Broker:
         here = {
             n: state for n, state in topic.partitions.items() if self.broker_id in state.replicas
         }
+        logs = {} if is_new else self.logs_there(topic)
+        missing = [number for number in here if number not in logs]
         opening = (
             self.logs.create_partition(topic.name, topic.topic_id, number, settings, is_new=is_new)
-            for number in here
+            for number in missing
         )
         opened = await asyncio.gather(*opening, return_exceptions=True)
-        logs: dict[int, Log] = {}
-        for number, outcome in zip(here, opened, strict=True):
+        for number, outcome in zip(missing, opened, strict=True):
             if isinstance(outcome, BaseException):
                 raise outcome
             logs[number] = outcome
         become_leader([(logs[n], one.leader_epoch) for n, one in here.items() if self.leads(one)])
         self.table.publish(topic.name, topic.topic_id, logs, len(topic.partitions))
+
+    def logs_there(self, topic: TopicDescription) -> dict[int, Log]:
+        """The logs that the start has opened for a topic."""
+        found = ((number, self.logs.get(topic.name, number)) for number in topic.partitions)
+        return {n: log for n, log in found if log is not None and log.topic_id == topic.topic_id}
+
+    def check_room(self, topic: NewTopic) -> None:
+        """Refuses a topic whose logs would take the descriptors that others need. KafkaError."""
+        more = sum(self.broker_id in replicas for replicas in topic.assignment.values())
+        descriptors.check_new_logs(len(self.logs.logs), more, self.descriptors)
 
     async def topic_created(self, topic: TopicDescription) -> None:
         """Opens a new topic's logs. Raises KafkaError 56, for the client, when that fails.

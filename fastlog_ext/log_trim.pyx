@@ -173,7 +173,7 @@ cdef int rebuild(PartitionLog *log, str folder, int64_t offset) except -1:
     """Half of a producer state would take a duplicate for a new batch: then nothing more is
     taken."""
     try:
-        return rebuild_producers(log, folder, offset)
+        return rebuild_producers(log, folder, snapshots(folder), offset)
     except BaseException as failure:
         log_fail(log, getattr(failure, "errno", None) or 5)
         raise

@@ -9,7 +9,7 @@ import re
 
 from libc.stdint cimport int32_t, int64_t
 from fastlog_ext.index cimport OFFSET_ENTRY, TIME_ENTRY, index_sound
-from fastlog_ext.files cimport truncate_to
+from fastlog_ext.files cimport file_size, open_file, truncate_to
 from fastlog_ext.leader_epochs cimport leader_epochs_bound, leader_epochs_open
 from fastlog_ext.log_publish cimport log_publish_offsets
 from fastlog_ext.log_roll cimport log_jitter
@@ -20,7 +20,7 @@ from fastlog_ext.segment cimport (
     Segment, segment_activate, segment_close_indexes, segment_create, segment_finish, segment_load,
     segment_retire, segment_seal)
 from fastlog_ext.segment_check cimport check_forget
-from fastlog_ext.system cimport wall_clock_ms
+from fastlog_ext.system cimport ENOENT, O_RDONLY, close, wall_clock_ms
 
 KEPT_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)")
 SWAP_FILE = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex)\.swap")
@@ -74,8 +74,9 @@ def complete_swaps(folder: str) -> None:
         os.rename(f"{folder}/{name}", f"{folder}/{name.removesuffix('.swap')}")
 
 
-def tidy(folder: str) -> dict[int, set[str]]:
-    """Removes leftovers and index files without a log; {base offset: the kinds of its files}."""
+def tidy(folder: str) -> tuple[list[int], list[int]]:
+    """Removes leftovers and index files without a log. The base offsets of the segments, and the
+    offsets of the producer snapshots; both ascend."""
     files = os.listdir(folder)
     if any(name.endswith(LEFTOVERS) for name in files):
         for name in files:
@@ -84,28 +85,32 @@ def tidy(folder: str) -> dict[int, set[str]]:
         complete_swaps(folder)
         files = os.listdir(folder)
     found: dict[int, set[str]] = {}
+    snapshots_found = []
     for name in files:
         match = KEPT_FILE.fullmatch(name)
-        if match and match[2] != "snapshot":
+        if match and match[2] == "snapshot":
+            snapshots_found.append(int(match[1]))
+        elif match:
             found.setdefault(int(match[1]), set()).add(match[2])
     for base in [base for base, kinds in found.items() if "log" not in kinds]:
         for kind in found.pop(base):
             os.unlink(f"{folder}/{base:020d}.{kind}")
-    return found
+    return sorted(found), sorted(snapshots_found)
 
 
-def index_entries(path: str, entry_size: int, log_size: int, whole: bool) -> int:
-    """How many an index has; -1 where it is not there or cannot be true, see index_sound."""
-    cdef int sound, fd
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return -1
-    try:
-        size = os.fstat(fd).st_size
+cdef int64_t index_entries(const char *stem, const char *suffix, int32_t entry_size,
+                           int64_t log_size, int whole) noexcept nogil:
+    """How many an index has; -1 where it is not there or cannot be true, see index_sound. -1 - errno
+    where that cannot be told."""
+    cdef int64_t size
+    cdef int sound = 0
+    cdef int fd = open_file(stem, suffix, O_RDONLY)
+    if fd < 0:
+        return -1 if fd == -ENOENT else fd - 1
+    size = file_size(fd)
+    if size >= 0:
         sound = index_sound(fd, entry_size, size, log_size, whole)
-    finally:
-        os.close(fd)
+    close(fd)
     return size // entry_size if sound == 1 else -1
 
 
@@ -121,10 +126,14 @@ cdef Segment *load(PartitionLog *log, str folder, int64_t base, bint clean,
                    bint *indexes_good) except NULL:
     cdef int error = 0
     cdef Segment *segment
-    stem = f"{folder}/{base:020d}"
-    log_size = os.stat(f"{stem}.log").st_size
-    offsets = index_entries(f"{stem}.index", OFFSET_ENTRY, log_size, not clean)
-    times = index_entries(f"{stem}.timeindex", TIME_ENTRY, log_size, not clean)
+    cdef bytes name = os.fsencode(f"{folder}/{base:020d}")
+    cdef const char *stem = name
+    cdef int64_t log_size = os.stat(name + b".log").st_size
+    cdef int64_t offsets, times
+    with nogil:
+        offsets = index_entries(stem, b".index", OFFSET_ENTRY, log_size, not clean)
+        times = index_entries(stem, b".timeindex", TIME_ENTRY, log_size, not clean)
+    check(max(-1 - offsets, -1 - times, <int64_t>0), os.fsdecode(name))
     # A log that has batches for an index entry has a greatest timestamp: Kafka and we write it at
     # the roll.
     indexes_good[0] = offsets >= 0 and times >= 0
@@ -259,7 +268,7 @@ cdef int create_first(PartitionLog *log, int64_t base_offset, str path) except -
 
 # --- producers ---
 
-cdef int rebuild_producers(PartitionLog *log, str folder, int64_t end_offset) except -1:
+cdef int rebuild_producers(PartitionLog *log, str folder, list found, int64_t end_offset) except -1:
     cdef int64_t start = log.segments.segments[0].base_offset
     cdef int64_t now = wall_clock_ms()
     cdef int error
@@ -267,7 +276,7 @@ cdef int rebuild_producers(PartitionLog *log, str folder, int64_t end_offset) ex
     cdef const char *name
     producer_clear(&log.producers)
     log.producers.last_snapshot_offset = 0
-    for offset in reversed(snapshots(folder)):
+    for offset in sorted(found, reverse=True):
         file = f"{folder}/{offset:020d}.snapshot"
         if offset <= end_offset:
             path = os.fsencode(file)
@@ -282,6 +291,7 @@ cdef int rebuild_producers(PartitionLog *log, str folder, int64_t end_offset) ex
                 break
             producer_clear(&log.producers)
         os.unlink(file)             # beyond the end of the log, or malformed: an older one serves
+        found.remove(offset)
     with nogil:
         error = replay_producers(log, start, end_offset, now)
     check(error, folder)
@@ -289,12 +299,10 @@ cdef int rebuild_producers(PartitionLog *log, str folder, int64_t end_offset) ex
     return 0
 
 
-def drop_stray_snapshots(folder: str, bases: set[int]) -> None:
+def drop_stray_snapshots(folder: str, found: list[int], bases: list[int]) -> None:
     """Only those at the base of a segment and the newest are of use to a later recovery."""
-    found = snapshots(folder)
-    newest = max(found, default=-1)
-    for offset in found:
-        if offset not in bases and offset != newest:
+    for offset in found[:max(len(found) - 1, 0)]:
+        if offset not in bases:
             os.unlink(f"{folder}/{offset:020d}.snapshot")
 
 
@@ -307,7 +315,7 @@ cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_poi
     if not os.path.isdir(folder):
         os.makedirs(folder)
         log.folder_changed = 1
-    bases = sorted(tidy(folder))
+    bases, found = tidy(folder)
     epochs_lost = open_epochs(log, folder, bases)
     if bases:
         end_offset = open_segments(log, folder, bases, clean, recovery_point, epochs_lost)
@@ -323,8 +331,10 @@ cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_poi
     if clean:
         log.recovery_point = end_offset
     leader_epochs_bound(&log.epochs, log.log_start_offset, end_offset)
-    rebuild_producers(log, folder, end_offset)
-    drop_stray_snapshots(folder, set(bases))
+    if log.recovered_cut or log.folder_changed:
+        found = snapshots(folder)       # those of segments that were removed went with them
+    rebuild_producers(log, folder, found, end_offset)
+    drop_stray_snapshots(folder, found, bases)
     log_publish_offsets(log)
     segment_close_indexes(log_active(log))
     return 0

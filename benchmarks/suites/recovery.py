@@ -1,6 +1,14 @@
-"""Opening a log after a crash: every batch behind the recovery point is checked."""
+"""Opening logs: after a crash, when every batch behind the recovery point is checked, and many."""
 
-from . import material, subject
+from concurrent.futures import ThreadPoolExecutor
+
+from fastlog.logs.folder import LogFolder
+from fastlog.logs.housekeeping import Housekeeping
+from fastlog.logs.loading import Loader
+from fastlog.logs.partition import write_topic_id
+from fastlog_ext.disk import Disk
+
+from . import counting, material, subject
 
 
 def recover(batches):
@@ -33,3 +41,48 @@ class Recover(subject._Subject):
         return self.instructions(batches)
 
     track_instructions.unit = "instructions"
+
+
+def open_quiet(count):
+    """The start and the stop of so many logs that were closed in order, each with one record."""
+    scratch = material.Scratch()
+    for number in range(count):
+        log = scratch.log(f"quiet{number}")
+        log.append(material.batch(100))
+        log.close()
+        write_topic_id(scratch.path / f"quiet{number}-0", bytes([number]) * 16)
+    folder, disk = LogFolder.open(scratch.path), Disk()
+    loader = Loader(folder, Housekeeping(folder, {}), True, lambda topic: {}, disk)
+    partitions, _ = loader.partitions()
+
+    def open_and_close():
+        for _, log in loader.open_all(partitions, {}):
+            log.become_leader(0)
+            log.close()
+
+    with ThreadPoolExecutor(1) as pool:  # the thread whose system calls are counted
+        yield lambda: pool.submit(open_and_close).result()
+    disk.close()
+    folder.close()
+    scratch.remove()
+
+
+class OpenQuiet(subject._Subject):
+    operation, params, param_names = "open_quiet", [50], ["logs"]
+    SMALL = {"params": [2]}
+    count = 10
+
+    def time_open_quiet(self, logs):
+        self.call()
+
+    def track_instructions(self, logs):
+        """For each log."""
+        return self.instructions(logs) / logs
+
+    def track_system_calls(self, logs):
+        """For each log."""
+        found = counting.system_calls("recovery", self.operation, logs, count=self.count)
+        return found["calls"] / logs
+
+    track_instructions.unit = "instructions"
+    track_system_calls.unit = "system calls"

@@ -31,7 +31,6 @@ from fastlog.coordination.interface import (
     Create,
     Delete,
     NodeExists,
-    NoNode,
     Operation,
     SessionExpired,
     Set,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from random import Random
 
 Listener = Callable[[TopicDescription], Awaitable[None]]
+Policy = Callable[[NewTopic], None]  # raises the KafkaError with which a creation is refused
 
 
 class Control:
@@ -75,6 +75,7 @@ class Control:
         self._deleting: set[str] = set()
         self.on_created: list[Listener] = []
         self.on_deleted: list[Listener] = []
+        self.policies: list[Policy] = []
 
     @property
     def controller_epoch(self) -> int:
@@ -159,6 +160,8 @@ class Control:
                 self._settings["default.replication.factor"],
                 self._chance(),
             )
+            for policy in self.policies:
+                policy(topic)
             if validate_only:
                 return self._describe(topic, NO_TOPIC_ID, {}, {})
             return await self._create(topic, znodes.random_uuid(), {})
@@ -350,16 +353,8 @@ class Control:
         return self._describe(topic, topic_id, states, versions)
 
     async def _load_configs(self, name: str) -> dict[str, str]:
-        data, _ = await self._read(znodes.config("topics", name))
-        return znodes.decode_config(data)
-
-    async def _read(self, path: str) -> tuple[bytes, int]:
-        """Data and version; (b"", -1): there is no such node."""
-        try:
-            data, stat = await self._coordination.get(path)
-        except NoNode:
-            return b"", -1
-        return data, stat.version
+        found = (await self._coordination.data([znodes.config("topics", name)]))[0]
+        return znodes.decode_config(found[0] if found else b"")
 
     async def _load_states(
         self, topic: NewTopic, complete: bool
@@ -370,17 +365,18 @@ class Control:
         missing: dict[int, LeaderAndIsr] = {}
         changes: list[Operation] = []
         paths = {number: znodes.partition_state(topic.name, number) for number in topic.assignment}
-        found = await asyncio.gather(*(self._read(path) for path in paths.values()))
-        for (number, path), (data, version) in zip(paths.items(), found, strict=True):
+        found = await self._coordination.data(list(paths.values()))
+        for (number, path), node in zip(paths.items(), found, strict=True):
             replicas = topic.assignment[number]
             if self._is_offline and self._is_offline(topic.name, number):
                 self._offline.add((topic.name, number))
             live = self._available(topic.name, number)
-            if version < 0:
+            if node is None:
                 first = first_state(replicas, live, self.controller_epoch)
                 if first is not None:
                     missing[number] = states[number] = first
                 continue
+            data, version = node
             state = LeaderAndIsr.decode(data)
             change = state_after_start(state, replicas, live, self._unclean, self.controller_epoch)
             states[number] = change or state

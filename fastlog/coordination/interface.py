@@ -11,6 +11,8 @@ order they were called. A watch tells its change before the session sees the res
 that follows it.
 """
 
+import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -177,6 +179,12 @@ class Coordination(ABC):
         check_path(path)
         return await self._get(path, watch)
 
+    async def data(self, paths: Sequence[str]) -> list[tuple[bytes, int] | None]:
+        """Data and version of each node, None where there is none; not all of one moment."""
+        for path in paths:
+            check_path(path)
+        return await self._data(paths)
+
     async def exists(self, path: str, watch: Watch | None = None) -> Stat | None:
         """The watch tells of CREATED, CHANGED and DELETED."""
         check_path(path)
@@ -201,6 +209,16 @@ class Coordination(ABC):
     @abstractmethod
     async def _get(self, path: str, watch) -> tuple[bytes, Stat]: ...
 
+    async def _data(self, paths: Sequence[str]) -> list[tuple[bytes, int] | None]:
+        async def one(path: str) -> tuple[bytes, int] | None:
+            try:
+                data, stat = await self._get(path, None)
+            except NoNode:
+                return None
+            return data, stat.version
+
+        return await asyncio.gather(*map(one, paths))
+
     @abstractmethod
     async def _exists(self, path: str, watch) -> Stat | None: ...
 
@@ -217,17 +235,16 @@ def with_parents(path: str) -> list[str]:
     return [path[:i] for i, c in enumerate(path) if c == "/" and i] + [path]
 
 
-def _untakable(c: str) -> bool:
-    return c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\uf8ff" or c >= "\ufff0"
+_UNTAKABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\uf8ff\\ufff0-\\U0010ffff]")
 
 
 def check_path(path: str) -> None:
     """ZooKeeper's rules. ValueError: a mistake of the caller's, never of the store's state."""
     if not path.startswith("/") or (path != "/" and path.endswith("/")):
         raise ValueError(f"not an absolute path without a slash at its end: {path!r}")
-    if path != "/" and any(part in ("", ".", "..") for part in path[1:].split("/")):
+    if path != "/" and not {"", ".", ".."}.isdisjoint(path[1:].split("/")):
         raise ValueError(f"an empty or relative part in {path!r}")
-    if any(_untakable(c) for c in path):
+    if _UNTAKABLE.search(path):
         raise ValueError(f"a character that no store takes in {path!r}")
 
 

@@ -11,7 +11,7 @@ unknown until it is opened again.
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -155,6 +155,9 @@ class LocalCoordination(Coordination):
     async def _get(self, path: str, watch: Watch | None) -> tuple[bytes, Stat]:
         return await self._call(lambda worker: worker.get(path, self._id, watch))
 
+    async def _data(self, paths: Sequence[str]) -> list[tuple[bytes, int] | None]:
+        return await self._call(lambda worker: worker.data(paths, self._id))
+
     async def _exists(self, path: str, watch: Watch | None) -> Stat | None:
         return await self._call(lambda worker: worker.exists(path, self._id, watch))
 
@@ -297,6 +300,10 @@ class _Worker:
         if watch is not None:
             self._watches.add(session_id, path, watch)
         return result
+
+    def data(self, paths: Sequence[str], session_id: int) -> list[tuple[bytes, int] | None]:
+        self._alive(session_id)
+        return [self._tree.data(path) for path in paths]
 
     def exists(self, path: str, session_id: int, watch: Watch | None) -> Stat | None:
         self._alive(session_id)

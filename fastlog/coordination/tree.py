@@ -42,6 +42,7 @@ _STAT = (
     "FROM node WHERE path = ?"
 )
 _LIGHT = "SELECT version, cversion, owner FROM node WHERE path = ?"  # counts no children
+_DATA = "SELECT data, version FROM node WHERE path = ?"
 _STAT_ONLY, _STAT_DATA = _STAT.format(""), _STAT.format(", data")
 
 
@@ -118,6 +119,11 @@ class Tree:
         if row is None:
             raise NoNode(path)
         return row[-1], Stat(*row[:-1])
+
+    def data(self, path: str) -> tuple[bytes, int] | None:
+        """Data and version."""
+        found: tuple[bytes, int] | None = self._db.execute(_DATA, (path,)).fetchone()
+        return found
 
     def children(self, path: str) -> list[str]:
         if self._db.execute(_LIGHT, (path,)).fetchone() is None:

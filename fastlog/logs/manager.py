@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 from fastlog.logs import partition as names
@@ -236,8 +237,7 @@ class LogManager:
         made = False
         try:
             self.folder.check_place()
-            path.mkdir()
-            made = True
+            made = _make_folder(path, topic_id)
             names.write_topic_id(path, topic_id)
             sync_folder(self.folder.path)
             return Log.open(
@@ -388,6 +388,26 @@ class LogManager:
     def _note_delay(self, key: Partition, settings: EngineSettings) -> None:
         if "file_delete_delay_ms" in settings:
             self._delete_delays_ms[key] = settings["file_delete_delay_ms"]
+
+
+def _make_folder(path: Path, topic_id: bytes) -> bool:
+    """Whether it was not there. It may be: of a creation that failed, and could not tidy up."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not _is_left_over(path, topic_id):
+            raise
+        return False
+    return True
+
+
+def _is_left_over(path: Path, topic_id: bytes) -> bool:
+    try:
+        if not path.is_dir() or names.read_topic_id(path) not in (names.NO_TOPIC_ID, topic_id):
+            return False
+    except ValueError:
+        return False
+    return not any(log.stat().st_size for log in path.glob("*.log"))
 
 
 def _close(logs: list[tuple[Partition, Log]]) -> bool:

@@ -61,9 +61,10 @@ def decode_topic_id(text: str) -> bytes:
 
 def read_topic_id(folder: Path) -> bytes:
     """The topic's id, or NO_TOPIC_ID where none was written. Raises OSError, ValueError."""
-    path = folder / METADATA
+    path = f"{folder}/{METADATA}"
     try:
-        text = path.read_text(encoding="utf-8")
+        with open(path, "rb", buffering=0) as file:
+            text = file.read().decode()
     except FileNotFoundError:
         return NO_TOPIC_ID
     fields: dict[str, str] = {}

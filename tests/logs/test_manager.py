@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from fastlog.logs import checkpoints
+from fastlog.logs import checkpoints, partition
 from fastlog.logs.errors import FolderNotUsable, LogsNotOpened, TopicIdMismatch
 from fastlog.logs.folder import LogFolder
 from fastlog.logs.manager import Intervals, LogManager
@@ -140,6 +140,32 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         with pytest.raises(FolderNotUsable, match="clicks-0 cannot be used for logs: File exists"):
             await manager.create_partition("clicks", TOPIC_ID, 0, SETTINGS)
         assert manager.get("clicks", 0) is None
+        await manager.shutdown()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("there", ["empty", "half-made", "another topic", "records"])
+def test_what_a_failed_creation_left_is_taken_over(tmp_path, there):
+    """Without descriptors nothing can be tidied up. What is somebody else's stays."""
+    folder = tmp_path / "clicks-0"
+
+    async def main():
+        manager = await started(tmp_path)
+        folder.mkdir()
+        if there != "empty":
+            (folder / f"{0:020d}.log").write_bytes(b"x" if there == "records" else b"")
+        if there == "another topic":
+            partition.write_topic_id(folder, bytes([7]) * 16)
+        if there in ("empty", "half-made"):
+            log = await manager.create_partition("clicks", TOPIC_ID, 0, SETTINGS)
+            log.become_leader(0)
+            assert append(log) == 0
+        else:
+            before = {path: path.read_bytes() for path in folder.iterdir()}
+            with pytest.raises(FolderNotUsable, match="File exists"):
+                await manager.create_partition("clicks", TOPIC_ID, 0, SETTINGS)
+            assert {path: path.read_bytes() for path in folder.iterdir()} == before
         await manager.shutdown()
 
     asyncio.run(main())
