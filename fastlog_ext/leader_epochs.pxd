@@ -22,9 +22,9 @@ cdef int leader_epochs_open(LeaderEpochs *epochs, const char *folder) noexcept n
 cdef void leader_epochs_close(LeaderEpochs *epochs) noexcept nogil
 # As Kafka's LeaderEpochFileCache: no change when it is the newest epoch already and does not start
 # earlier; entries of the same or a newer epoch, or that start at or above, are dropped first.
-# Written out by leader_epochs_write: until then a recovery finds the epoch in its batches, which lie
-# behind the recovery point. Where the file names the epoch or a newer one, that would be passed
-# over, and it is written at once. 0 or errno.
+# Written out by leader_epochs_write: until then a recovery finds the epoch in its batches, which
+# lie behind the recovery point. Where the file names the epoch or a newer one, that would be
+# passed over, and it is written at once. 0 or errno.
 cdef int leader_epochs_assign(LeaderEpochs *epochs, int32_t epoch,
                               int64_t start_offset) noexcept nogil
 cdef int32_t leader_epochs_latest(LeaderEpochs *epochs) noexcept nogil      # -1: none
