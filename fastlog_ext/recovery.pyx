@@ -100,8 +100,8 @@ def tidy(folder: str) -> tuple[list[int], list[int]]:
 
 cdef int64_t index_entries(const char *stem, const char *suffix, int32_t entry_size,
                            int64_t log_size, int whole) noexcept nogil:
-    """How many an index has; -1 where it is not there or cannot be true, see index_sound. Where that
-    cannot be told, -1 - errno."""
+    """How many an index has; -1 where it is not there or cannot be true, see index_sound. Where
+    that cannot be told, -1 - errno."""
     cdef int64_t size
     cdef int sound = 0
     cdef int fd = open_file(stem, suffix, O_RDONLY)
