@@ -76,13 +76,11 @@ class OpenQuiet(subject._Subject):
         self.call()
 
     def track_instructions(self, logs):
-        """For each log."""
-        return self.instructions(logs) / logs
+        return self.instructions(logs)
 
     def track_system_calls(self, logs):
-        """For each log."""
         found = counting.system_calls("recovery", self.operation, logs, count=self.count)
-        return found["calls"] / logs
+        return found["calls"]
 
     track_instructions.unit = "instructions"
     track_system_calls.unit = "system calls"
