@@ -1,6 +1,6 @@
 """Many partitions: made, written, read after a stop and after a kill, within the descriptors.
 
-MANY_PARTITIONS (default 600) is how many; 10000 takes two minutes.
+MANY_PARTITIONS (default 600) is how many; 10000 takes a minute.
 """
 
 import os
