@@ -1,29 +1,23 @@
 """A hash table of places over an array of partitions."""
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 from fastlog_ext.cursor cimport Cursor, cursor_get32, cursor_init
 from fastlog_ext.fetch_request cimport (
     FetchPartition, FetchRequest, FetchSet, FetchTopic, fetch_read_name, fetch_set_partition,
     fetch_set_topic)
+from fastlog_ext.secret_hash cimport secret_hash
 from fastlog_ext.wire cimport Text, read_count, skip_tags
 
 cdef enum:
     FEWEST_PLACES = 16
 
 
-cdef uint32_t hash_of(const uint8_t *name, int32_t size, int32_t index) noexcept nogil:
-    cdef uint32_t value = 2166136261u ^ <uint32_t>index       # FNV-1a
-    cdef int32_t number
-    for number in range(size):
-        value = (value ^ name[number]) * 16777619u
-    return value ^ (value >> 15)
-
-
 cdef int32_t *place_of(PlacedSet *placed, const uint8_t *name, int32_t size,
                        int32_t index) noexcept nogil:
     """Where the partition's number stands, or the free place where it would."""
-    cdef uint32_t place = hash_of(name, size, index) & <uint32_t>placed.place_mask
+    cdef uint64_t mask = placed.place_mask
+    cdef uint64_t place = secret_hash(<uint32_t>index, name, size) & mask
     cdef FetchPartition *partition
     cdef FetchTopic *topic
     while placed.places[place]:
@@ -32,7 +26,7 @@ cdef int32_t *place_of(PlacedSet *placed, const uint8_t *name, int32_t size,
         if (partition.index == index and topic.name_size == size
                 and memcmp(topic.name, name, size) == 0):
             break
-        place = (place + 1) & <uint32_t>placed.place_mask
+        place = (place + 1) & mask
     return &placed.places[place]
 
 

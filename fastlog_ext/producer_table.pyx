@@ -2,6 +2,7 @@
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
+from fastlog_ext.secret_hash cimport secret_hash
 from fastlog_ext.system cimport ENOMEM
 
 cdef enum:
@@ -11,8 +12,7 @@ cdef enum:
 # --- the table: open addressing over pointers, which stay valid until their entry is removed ---
 
 cdef inline int64_t slot_of(const ProducerTable *table, int64_t producer_id) noexcept nogil:
-    cdef uint64_t mixed = <uint64_t>producer_id * <uint64_t>0x9E3779B97F4A7C15
-    return <int64_t>(mixed >> 32) & (table.capacity - 1)
+    return <int64_t>secret_hash(<uint64_t>producer_id, NULL, 0) & (table.capacity - 1)
 
 
 cdef ProducerEntry *producer_find(ProducerTable *table, int64_t producer_id) noexcept nogil:

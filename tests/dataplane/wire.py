@@ -85,7 +85,8 @@ def produce(topics, *, version=7, acks=1, timeout=5000, correlation=1, transacti
     """topics: {name or 16-byte id: [(partition, records or None)]}."""
     flexible = version >= 9
     tags = b"\0" * flexible
-    out = _head(PRODUCE, version, correlation, flexible) + _text(transactional_id, flexible)
+    out = bytearray(_head(PRODUCE, version, correlation, flexible))
+    out += _text(transactional_id, flexible)
     out += struct.pack(">hi", acks, timeout) + _count(len(topics), flexible)
     for topic, partitions in topics.items():
         out += topic if version >= 13 else _text(topic, flexible)
@@ -95,7 +96,7 @@ def produce(topics, *, version=7, acks=1, timeout=5000, correlation=1, transacti
             out += _count(-1 if records is None else len(records), flexible)
             out += (records or b"") + tags
         out += tags
-    return out + tags
+    return bytes(out + tags)
 
 
 def fetch(
@@ -117,7 +118,7 @@ def fetch(
     """topics: {name or 16-byte id: [(partition, offset)]}; forgotten: {name or id: [partition]}."""
     flexible = version >= 12
     tags = b"\0" * flexible
-    out = _head(FETCH, version, correlation, flexible)
+    out = bytearray(_head(FETCH, version, correlation, flexible))
     if version < 15:
         out += struct.pack(">i", replica)
     out += struct.pack(">iiib", max_wait, min_bytes, max_bytes, isolation)
@@ -144,8 +145,8 @@ def fetch(
     if version >= 11:
         out += _text("", flexible)
     if version >= 15 and replica >= 0:
-        return out + b"\x01\x01\x0d" + struct.pack(">iq", replica, -1) + b"\0"
-    return out + tags
+        return bytes(out + b"\x01\x01\x0d" + struct.pack(">iq", replica, -1) + b"\0")
+    return bytes(out + tags)
 
 
 class Reader:
