@@ -112,13 +112,19 @@ cdef void check_forgotten(FetchRequest *request, Cursor *cursor) noexcept nogil:
     """Where the forgotten topics stand, and that they are sound; fetch_set.pyx reads them."""
     cdef Text name
     cdef int32_t left, partitions
+    cdef int64_t all_partitions = 0
     request.forgotten = cursor.at
     left = read_count(cursor, request.head.flexible, 3)
+    if left > PARTITIONS_MOST:
+        cursor_fail(cursor)
     while left > 0 and not cursor.failed:
         fetch_read_name(request, cursor, &name)
         partitions = read_count(cursor, request.head.flexible, 4)
         if partitions > 0:
+            all_partitions += partitions
             cursor_skip(cursor, <int64_t>partitions * 4)
+        if all_partitions > PARTITIONS_MOST:
+            cursor_fail(cursor)
         if request.head.flexible:
             skip_tags(cursor)
         left -= 1

@@ -222,3 +222,15 @@ def test_sessions_that_grow_share_one_bound(make_broker):
         assert all(session.id for session in sessions)
         answers = [session.fetch(more)[0] for session in sessions for more in names[:1]]
     assert answers[0] == 0 and ID_NOT_FOUND in answers
+
+
+@pytest.mark.parametrize(
+    "named", [{"t": range(262145)}, dict.fromkeys(map(str, range(262145)), ())]
+)
+def test_nobody_forgets_more_than_a_session_may_be_told(broker, named):
+    """Else one request keeps its reactor looking up millions."""
+    broker.topic("t")
+    with broker.client() as client:
+        session = Session(client, {"t": [(0, 0)]})
+        session.send({}, forgotten=named)
+        client.expect_close()
