@@ -15,7 +15,14 @@ from typing import NamedTuple
 
 from fastlog.api.context import Connection, Context
 from fastlog.noticed import Noticed
-from fastlog.protocol import DecodeError, RequestHeader, decode_header, encode_response, messages
+from fastlog.protocol import (
+    DecodeError,
+    EncodeError,
+    RequestHeader,
+    decode_header,
+    encode_response,
+    messages,
+)
 
 noticed = Noticed(logging.getLogger("fastlog.api"))
 
@@ -97,11 +104,16 @@ async def dispatch(context: Context, connection: Connection) -> bytes | None:
     write = partial(
         encode_response, header.api_key, header.api_version, header.correlation_id, response
     )
-    return await context.run_blocking(write) if is_large else write()
+    try:
+        return await context.run_blocking(write) if is_large else write()
+    except EncodeError as error:
+        # A name that is not UTF-8 is answered with up to three times the bytes that came.
+        refuse(connection, str(error), kind="unanswerable")
+        return None
 
 
-def refuse(connection: Connection, reason: str) -> None:
-    noticed.tell("malformed", "{}:{}: {}".format(*connection.peer, reason))
+def refuse(connection: Connection, reason: str, kind: str = "malformed") -> None:
+    noticed.tell(kind, "{}:{}: {}".format(*connection.peer, reason))
 
 
 def unsupported_api_versions(header: RequestHeader) -> bytes:

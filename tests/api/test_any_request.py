@@ -1,6 +1,7 @@
 """Whatever a well-formed request says, it is answered, and never by a defect."""
 
 import asyncio
+import struct
 
 import pytest
 
@@ -35,3 +36,10 @@ def test_made_up_requests_are_answered(key, version):
         response = asyncio.run(registry.dispatch(broker, Connection(frame)))
         correlation_id, _ = decode_response(key, version, response)
         assert correlation_id == turn
+
+
+def test_a_name_that_grows_when_it_is_answered():
+    """What is not UTF-8 is replaced by three bytes for one, and is then too long for a name."""
+    name = b"\xff" * 20000
+    frame = struct.pack(">hhihih", 3, 1, 7, -1, 1, len(name)) + name
+    assert asyncio.run(registry.dispatch(Broker(), Connection(frame))) is None
