@@ -27,12 +27,13 @@ cdef enum:
     QUEUED_MOST = 256
     QUEUED_BYTES_MOST = 4194304 # the same in bytes of memory
     HELD_BYTES_MOST = 33554432  # of frames that are still needed; one always is let in
-    RECEIVE_BUDGET = 1048576    # bytes that one connection reads before others have their turn
+    # Once a connection has read so many bytes, others have their turn: at most this and one read.
+    RECEIVE_BUDGET = 262144
     BELIEVED_AT_ONCE = 1179648  # room that a frame gets because of its length alone
     HEAD_LEAST = 10             # api_key, version, correlation_id, client_id's length
     GUESS_LEAST = 4096          # frames below this are not worth cutting reads for
     GUESS_MOST = 4194304        # nor is a buffer above this worth having for a guess
-    READ_MOST = 524288          # bytes of one read of frames that are shorter
+    READ_MOST = 524288          # bytes of one read
 
 # What stopped the parser.
 cdef enum:
@@ -185,7 +186,7 @@ cdef int64_t read_limit(Connection *connection, int64_t frame) noexcept nogil:
     cdef int64_t rest = frame - (connection.filled - connection.parsed)
     cdef int64_t guess = connection.frame_hint
     if frame > BUFFER_SMALL and frame >= connection.read_size:
-        return rest
+        return min(rest, <int64_t>READ_MOST)
     if guess < GUESS_LEAST or rest > room:
         return room
     return rest + (min(room, <int64_t>connection.read_size) - rest) // guess * guess

@@ -210,7 +210,8 @@ cdef void handle(Reactor *reactor, epoll_event *event) noexcept nogil:
         connection.readable = 1
     if event.events & EPOLLOUT:
         connection.writable = 1
-    connection_pump(connection)
+    if not connection.dirty:            # else its turn comes, and one is enough
+        connection_pump(connection)
 
 
 cdef void *reactor_main(void *argument) noexcept nogil:
