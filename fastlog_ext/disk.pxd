@@ -7,9 +7,12 @@ cdef enum:
     DISK_READERS = 4        # reads under way at once
     DISK_WRITERS = 1        # a second one would only stand in the same queue of the kernel
     CREW_MOST = 4
-    # An append that took longer has waited: for dirty pages to be written, for the file system's
-    # journal, or for a disk that does not answer.
-    SLOW_MS = 10
+
+# Of a folder's appends, by what they took lately.
+cdef enum:
+    QUICK = 0
+    WATCHED = 1             # one took long: perhaps for want of a processor, the next will tell
+    SLOW = 2                # they wait for the disk
 
 # Work that waits for the disk. Belongs to who submits it, until `run` has been called.
 cdef struct DiskJob:
@@ -31,8 +34,8 @@ cdef struct DiskCrew:
 cdef struct DiskState:
     int32_t references      # the handle's, one for each log, and one for each thread
     int alarm_fd            # eventfd: written to when a log goes offline
-    int32_t slow            # relaxed: appends wait for the disk; who must not wait hands them over
-    int64_t slow_until_ms   # relaxed, by the wall clock
+    int32_t pace            # relaxed: QUICK, WATCHED, or SLOW, and then who must not wait does not
+    int64_t pace_until_ms   # relaxed, by the wall clock: when it is QUICK again
     int64_t handed_over     # relaxed: appends' jobs that `writers` were given
     pthread_mutex_t lock    # of what follows
     int32_t stopping
@@ -53,9 +56,14 @@ cdef void disk_ring(DiskState *disk) noexcept nogil     # any thread
 cdef int disk_submit(DiskCrew *crew, DiskJob *job) noexcept nogil
 cdef int disk_take_append(DiskState *disk, DiskJob *job) noexcept nogil     # the same, counted
 
-# Whether appends wait for the disk, by what they took lately.
 cdef inline int disk_is_slow(DiskState *disk) noexcept nogil:
-    return disk != NULL and load32_relaxed(&disk.slow)
+    return disk != NULL and load32_relaxed(&disk.pace) == SLOW
+
+# What disk_judge wants to know of the time before the append.
+cdef int64_t disk_waits() noexcept nogil
+cdef inline int64_t disk_watch(DiskState *disk) noexcept nogil:
+    return disk_waits() if disk != NULL and load32_relaxed(&disk.pace) != QUICK else -1
 
 # An append, by any thread, has taken so long; `at_ms`: when it ended, by the wall clock.
-cdef void disk_judge(DiskState *disk, int64_t took_ms, int64_t at_ms) noexcept nogil
+cdef void disk_judge(DiskState *disk, int64_t took_ms, int64_t at_ms,
+                     int64_t waits_before) noexcept nogil

@@ -16,8 +16,24 @@ from fastlog_ext.system cimport (
     pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
     pthread_mutex_unlock, store32_relaxed, store64_relaxed, write)
 
+cdef extern from * nogil:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    #include <sys/resource.h>
+    static long long fl_thread_waits(void) {
+        struct rusage usage;
+        return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0; }
+    """
+    int64_t thread_waits "fl_thread_waits"() noexcept
+
 cdef enum:
     JOIN_SECONDS = 5
+    # Of an append: a thread that took so long has waited for something, perhaps only for a
+    # processor; and for the disk, since no processor is out of reach for so long.
+    SOME_MS = 10
+    LONG_MS = 100
     STAYS_SLOW_MS = 1000        # without an append that waited, before reactors write again
 
 
@@ -42,14 +58,23 @@ cdef void disk_ring(DiskState *disk) noexcept nogil:
     write(disk.alarm_fd, &one, sizeof(one))     # full: it rings already
 
 
-cdef void disk_judge(DiskState *disk, int64_t took_ms, int64_t at_ms) noexcept nogil:
+cdef int64_t disk_waits() noexcept nogil:
+    """How often this thread has waited for anything but a processor."""
+    return thread_waits()
+
+
+cdef void disk_judge(DiskState *disk, int64_t took_ms, int64_t at_ms,
+                     int64_t waits_before) noexcept nogil:
     """While it is slow one thread makes all appends of the folder, one after the other: that one
     was quick says that none of them waits."""
-    if took_ms >= SLOW_MS:
-        store64_relaxed(&disk.slow_until_ms, at_ms + STAYS_SLOW_MS)
-        store32_relaxed(&disk.slow, 1)
-    elif disk_is_slow(disk) and not in_time(load64_relaxed(&disk.slow_until_ms), at_ms):
-        store32_relaxed(&disk.slow, 0)
+    cdef int32_t pace = load32_relaxed(&disk.pace)
+    cdef int waited = took_ms >= LONG_MS or (
+        took_ms >= SOME_MS and waits_before >= 0 and thread_waits() > waits_before)
+    if waited or (took_ms >= SOME_MS and pace == QUICK):
+        store64_relaxed(&disk.pace_until_ms, at_ms + STAYS_SLOW_MS)
+        store32_relaxed(&disk.pace, SLOW if waited else WATCHED)
+    elif pace != QUICK and not in_time(load64_relaxed(&disk.pace_until_ms), at_ms):
+        store32_relaxed(&disk.pace, QUICK)
 
 
 cdef inline int in_time(int64_t until_ms, int64_t now_ms) noexcept nogil:

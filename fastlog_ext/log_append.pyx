@@ -11,7 +11,8 @@ the role goes to the folder's own thread with all that is queued, until appends 
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport (
     ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, batch_stamp, batch_stamp_append_time)
-from fastlog_ext.disk cimport DiskJob, disk_is_slow, disk_judge, disk_take_append
+from fastlog_ext.disk cimport (
+    DiskJob, disk_is_slow, disk_judge, disk_take_append, disk_watch)
 from fastlog_ext.files cimport (
     FALLOC_FL_KEEP_SIZE, disk_is_full, fallocate, truncate_to, write_vectors_at)
 from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_latest
@@ -166,10 +167,11 @@ cdef void drain(PartitionLog *log) noexcept nogil:
     cdef AppendRequest *request
     cdef AppendRequest *following
     cdef Run run
-    cdef int64_t now_ms
+    cdef int64_t waits_before, now_ms
     request = take_inbox(log)
     if request == NULL:
         return
+    waits_before = disk_watch(log.disk)
     start_run(log, &run)
     run.now_ms = wall_clock_ms()
     while request != NULL:
@@ -179,7 +181,7 @@ cdef void drain(PartitionLog *log) noexcept nogil:
     commit(log, &run)
     if log.disk != NULL:
         now_ms = wall_clock_ms()
-        disk_judge(log.disk, now_ms - run.now_ms, now_ms)
+        disk_judge(log.disk, now_ms - run.now_ms, now_ms, waits_before)
 
 
 cdef inline void start_run(PartitionLog *log, Run *run) noexcept nogil:

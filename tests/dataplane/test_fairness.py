@@ -20,10 +20,13 @@ from .wire import batch
 ROOT = Path(__file__).parents[2]
 HEAVY = 3
 ASKED = 50
-# A budget of reading is 1 MiB and of sending 4 MiB; what is on its way as the light one asks, and
-# what goes on before its answer is looked at, are some more.
-READ_MOST, SENT_MOST = HEAVY * 8 << 20, HEAVY * 24 << 20
 MIB = 1 << 20
+# What is read of a connection before others have their turn, and that a connection may have had one
+# as the network was looked at and another for what it had to go on with.
+TURN_MOST = 2 * (256 + 512) << 10
+# A budget of reading is 0.75 MiB and of sending 4 MiB; what is on its way as the light one asks, and
+# what goes on before its answer is looked at, are some more.
+READ_MOST, SENT_MOST = HEAVY * 8 * MIB, HEAVY * 24 * MIB
 
 
 @contextlib.contextmanager
@@ -75,3 +78,15 @@ def test_a_light_client_has_its_turn(make_broker, what, counter, most):
         for found in (alone, together)
     )
     print(f"alone, and beside {HEAVY} connections of heavy {what}:", *shown, sep="\n")
+
+
+def test_what_one_turn_reads(make_broker):
+    broker = make_broker(reactors=1)
+    broker.topic("heavy", segment_bytes=64 * MIB)
+    with heavy(broker, "produce"):
+        wait_until(lambda: broker.plane.stats()["bytes_in"] > 100 * MIB)
+        before = broker.plane.stats()
+        wait_until(lambda: broker.plane.stats()["bytes_in"] > before["bytes_in"] + 500 * MIB, 30)
+        after = broker.plane.stats()
+    turns = after["turns"] - before["turns"]
+    assert after["bytes_in"] - before["bytes_in"] < (turns + 2) * HEAVY * TURN_MOST
