@@ -24,8 +24,8 @@ MIB = 1 << 20
 # What is read of a connection before others have their turn, and that a connection may have had one
 # as the network was looked at and another for what it had to go on with.
 TURN_MOST = 2 * (256 + 512) << 10
-# A budget of reading is 0.75 MiB and of sending 4 MiB; what is on its way as the light one asks, and
-# what goes on before its answer is looked at, are some more.
+# Of sending it is 4 MiB. What is on its way as the light one asks, and what goes on before its
+# answer is looked at, are some more.
 READ_MOST, SENT_MOST = HEAVY * 8 * MIB, HEAVY * 24 * MIB
 
 
