@@ -8,10 +8,11 @@ cdef enum:
     BUFFER_SMALL = 65536
     BUFFER_CLASSES = 16         # 64 KiB << class
 
-# Bytes in use by all reactors' buffers (atomic), and the bound past which no connection starts a
-# new one.
+# Bytes of requests in all reactors (atomic), and their bound. A quarter of it is kept for the
+# smallest buffers: long requests, finished or not, never keep short ones from being served.
 cdef struct MemoryBudget:
     int64_t used
+    int64_t small               # of these, in buffers of BUFFER_SMALL bytes
     int64_t limit
 
 cdef struct Buffer:
@@ -33,9 +34,11 @@ cdef struct BufferCache:
 cdef void buffers_init(BufferCache *cache, MemoryBudget *budget,
                        Counters *counters) noexcept nogil
 cdef void buffers_destroy(BufferCache *cache) noexcept nogil
-# One reference. NULL: out of memory or budget. A frame that has begun (`growing`) may use all of
-# the budget, the start of one half of it, so that small beginnings can never keep every frame from
-# its end.
+# One reference. NULL: out of memory or budget. A frame that has begun (`growing`) may use three
+# quarters of the budget, the start of one half of it, so that beginnings can never keep every frame
+# from its end.
 cdef Buffer *buffer_take(BufferCache *cache, int64_t size, int growing) noexcept nogil
+# Whether there is no memory for the start of some frame.
+cdef int memory_is_short(MemoryBudget *budget) noexcept nogil
 cdef void buffer_retain(Buffer *buffer) noexcept nogil
 cdef void buffer_release(Buffer *buffer) noexcept nogil

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from fastlog_ext.stats cimport ALLOCATIONS, count
-from fastlog_ext.system cimport add64
+from fastlog_ext.system cimport add64, load64_relaxed
 
 cdef enum:
     CACHE_LIMIT = 16777216      # idle bytes that a reactor keeps for the next frames
@@ -48,21 +48,43 @@ cdef Buffer *new_buffer(BufferCache *cache, int size_class, int64_t capacity) no
     return buffer
 
 
+cdef inline int64_t of_long_ones(MemoryBudget *budget) noexcept nogil:
+    return load64_relaxed(&budget.used) - load64_relaxed(&budget.small)
+
+
+cdef inline int small_ones_fit(MemoryBudget *budget) noexcept nogil:
+    return (load64_relaxed(&budget.small) < budget.limit // 4
+            or load64_relaxed(&budget.used) < budget.limit // 2)
+
+
+cdef int memory_is_short(MemoryBudget *budget) noexcept nogil:
+    return of_long_ones(budget) >= budget.limit // 2 or not small_ones_fit(budget)
+
+
+cdef int fits(MemoryBudget *budget, int size_class, int growing) noexcept nogil:
+    """One frame always does, however long. Reactors that ask at once may go beyond by a frame."""
+    if size_class == 0:
+        return small_ones_fit(budget)
+    return of_long_ones(budget) < max(<int64_t>1, budget.limit * (3 if growing else 2) // 4)
+
+
+cdef void charge(MemoryBudget *budget, int size_class, int64_t bytes) noexcept nogil:
+    if size_class == 0:
+        add64(&budget.small, bytes)
+    add64(&budget.used, bytes)
+
+
 cdef Buffer *buffer_take(BufferCache *cache, int64_t size, int growing) noexcept nogil:
     cdef Buffer *buffer
     cdef int size_class = 0
     cdef int64_t capacity = BUFFER_SMALL
-    cdef int64_t before, limit
     while capacity < size and size_class < BUFFER_CLASSES:
         capacity <<= 1
         size_class += 1
     if size_class >= BUFFER_CLASSES:
         size_class = -1
         capacity = size
-    before = add64(&cache.budget.used, capacity) - capacity
-    limit = cache.budget.limit if growing else cache.budget.limit // 2
-    if before > 0 and before >= limit:
-        add64(&cache.budget.used, -capacity)
+    if not fits(cache.budget, size_class, growing):
         cache.short_of_memory = 1
         return NULL
     if size_class >= 0 and cache.free_lists[size_class] != NULL:
@@ -72,9 +94,9 @@ cdef Buffer *buffer_take(BufferCache *cache, int64_t size, int growing) noexcept
     else:
         buffer = new_buffer(cache, size_class, capacity)
         if buffer == NULL:
-            add64(&cache.budget.used, -capacity)
             cache.short_of_memory = 1
             return NULL
+    charge(cache.budget, size_class, capacity)
     buffer.next = NULL
     buffer.references = 1
     return buffer
@@ -89,7 +111,7 @@ cdef void buffer_release(Buffer *buffer) noexcept nogil:
     buffer.references -= 1
     if buffer.references:
         return
-    add64(&cache.budget.used, -buffer.capacity)
+    charge(cache.budget, buffer.size_class, -buffer.capacity)
     if buffer.size_class < 0 or cache.cached + buffer.capacity > cache.cache_limit:
         free_buffer(buffer)
         return

@@ -13,6 +13,7 @@ from fastlog_ext.buffers cimport (
 from fastlog_ext.connection_life cimport (
     connection_close, connection_end, connection_refuse)
 from fastlog_ext.endian cimport get16, get32
+from fastlog_ext.expiry cimport expiry_press
 from fastlog_ext.fetch cimport fetch_start
 from fastlog_ext.handoff cimport handoff_start
 from fastlog_ext.plane cimport (
@@ -135,22 +136,26 @@ cdef int parse_input(Connection *connection) noexcept nogil:
     return result
 
 
+cdef inline int plenty_of_memory(Connection *connection) noexcept nogil:
+    cdef MemoryBudget *budget = &connection.reactor.plane.budget
+    return load64_relaxed(&budget.used) <= budget.limit // 4
+
+
 cdef int64_t frame_size(Connection *connection) noexcept nogil:
     """Of what is being received, with its length prefix: a guess until its first bytes are here. A
-    long frame has room for what has come and as much again: a length is only a claim."""
+    long frame has room for what has come and as much again: a length is only a claim, and believed
+    beyond that only while there is plenty, or of a peer that has sent as much before."""
     cdef int64_t left = connection.filled - connection.parsed
     cdef int64_t believed
     if left >= 4:
-        believed = max(<int64_t>BELIEVED_AT_ONCE, 2 * left, connection.frame_hint)
+        if plenty_of_memory(connection):
+            believed = max(<int64_t>BELIEVED_AT_ONCE, 2 * left, connection.frame_hint)
+        else:
+            believed = max(2 * left, min(connection.frame_hint, <int64_t>BELIEVED_AT_ONCE))
         return min(<int64_t>get32(connection.input.data + connection.parsed) + 4, believed)
     if left < connection.frame_hint <= GUESS_MOST:
         return connection.frame_hint
     return left + 1
-
-
-cdef inline int plenty_of_memory(Connection *connection) noexcept nogil:
-    cdef MemoryBudget *budget = &connection.reactor.plane.budget
-    return load64_relaxed(&budget.used) <= budget.limit // 4
 
 
 cdef int64_t buffer_size(Connection *connection, int64_t frame) noexcept nogil:
@@ -168,6 +173,7 @@ cdef int make_room(Connection *connection, int64_t frame) noexcept nogil:
     buffer = buffer_take(&connection.reactor.buffers, buffer_size(connection, frame), old != NULL)
     if buffer == NULL:
         connection.starved = 1
+        expiry_press(connection.reactor.plane)
         count(&connection.reactor.counters, READS_PAUSED, 1)
         return 0
     if old != NULL:

@@ -8,10 +8,13 @@ Activity is what Kafka takes for it: an event of the socket, or an answer that l
 waits for longer than `connections.max.idle.ms` loses its connection, as there.
 """
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
+from fastlog_ext.buffers cimport memory_is_short
 from fastlog_ext.connection_life cimport connection_close, tell_of_peer
 from fastlog_ext.endian cimport get32
+from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.plane cimport Connection, Plane, Reactor
 from fastlog_ext.stats cimport CONNECTIONS_EXPIRED, count
+from fastlog_ext.system cimport exchange32, store32_seq
 from fastlog_ext.timers cimport Timer, timer_set
 
 cdef enum:
@@ -19,6 +22,7 @@ cdef enum:
     LOOK_MOST_MS = 60000
     CLOSED_AT_ONCE = 256        # in one turn; the others in the next
     PROGRESS = 65536            # bytes of a request that renew its time
+    PRESSED_MS = 1000           # for so many bytes, while others wait for the memory
 
 
 cdef void expiry_open(Reactor *reactor) noexcept nogil:
@@ -35,6 +39,10 @@ cdef void expiry_open(Reactor *reactor) noexcept nogil:
     reactor.look_ms = interval if interval > LOOK_LEAST_MS else LOOK_LEAST_MS
     reactor.look_timer.owner = reactor
     reactor.look_timer.fire = look
+    reactor.press_mail.owner = reactor
+    reactor.press_mail.deliver = deliver_press
+    reactor.press_timer.owner = reactor
+    reactor.press_timer.fire = press_fired
 
 
 cdef void expiry_expect(Reactor *reactor) noexcept nogil:
@@ -47,7 +55,8 @@ cdef void expiry_expect(Reactor *reactor) noexcept nogil:
 cdef int waits_for_the_rest(Connection *connection) noexcept nogil:
     """1: a request has begun, and only its peer can bring it on."""
     cdef int64_t left = connection.filled - connection.parsed
-    if connection.input == NULL or left == 0 or connection.barrier or connection.starved:
+    if (connection.input == NULL or left == 0 or connection.barrier or connection.starved
+            or connection.readable):
         return 0
     return left < 4 or left < <int64_t>get32(connection.input.data + connection.parsed) + 4
 
@@ -121,3 +130,40 @@ cdef void look(Timer *timer) noexcept nogil:
         next_ms = now_ms + 1
     if reactor.connections != NULL:
         timer_set(&reactor.timers, &reactor.look_timer, next_ms)
+
+
+# --- requests that keep the memory of others ---
+
+cdef void expiry_press(Plane *plane) noexcept nogil:
+    cdef int32_t number
+    cdef Reactor *reactor
+    for number in range(plane.reactor_count):
+        reactor = &plane.reactors[number]
+        if exchange32(&reactor.pressed, 1) == 0:
+            mailbox_post(&reactor.mailbox, &reactor.press_mail)
+
+
+cdef void deliver_press(Mail *mail) noexcept nogil:
+    cdef Reactor *reactor = <Reactor *>mail.owner
+    cdef Connection *connection = reactor.connections
+    while connection != NULL:
+        connection.pressed_mark = connection.received if waits_for_the_rest(connection) else 0
+        connection = connection.next
+    if timer_set(&reactor.timers, &reactor.press_timer, reactor.now_ms + PRESSED_MS):
+        store32_seq(&reactor.pressed, 0)
+
+
+cdef void press_fired(Timer *timer) noexcept nogil:
+    """Who has hardly sent anything since memory began to be short makes room for the others."""
+    cdef Reactor *reactor = <Reactor *>timer.owner
+    cdef Connection *connection
+    cdef Connection *following = reactor.connections
+    store32_seq(&reactor.pressed, 0)
+    if reactor.stopping:
+        return
+    while following != NULL and memory_is_short(&reactor.plane.budget):
+        connection = following
+        following = connection.next
+        if (connection.pressed_mark > 0 and waits_for_the_rest(connection)
+                and connection.received - connection.pressed_mark < PROGRESS):
+            expire(connection, "an unfinished request while the memory for requests is short")

@@ -90,6 +90,7 @@ cdef struct Connection:
     int64_t slow_begin
     int64_t slow_mark
     int64_t slow_since_ms
+    int64_t pressed_mark        # `received` when memory began to be short; 0: it kept none then
     int32_t read_size           # what one read may take: more while reads come back full
     Response *first
     Response *last
@@ -131,6 +132,9 @@ cdef struct Reactor:
     Mail stop_mail
     Timer look_timer            # for connections whose time is up
     int64_t look_ms
+    int32_t pressed             # atomic, 1: a connection somewhere waits for memory
+    Mail press_mail
+    Timer press_timer
     # of the reactor that owns the listeners: nothing can be accepted now, try later
     Timer accept_timer
     int8_t accepting

@@ -1,5 +1,6 @@
 """What a peer can make the broker hold is counted, and let go; a child of a fork writes nowhere."""
 
+import contextlib
 import os
 import struct
 import subprocess
@@ -8,7 +9,7 @@ import textwrap
 from pathlib import Path
 
 from .waiting import wait_until
-from .wire import fetch
+from .wire import batch, fetch, produce, read_produced
 
 ROOT = Path(__file__).parents[2]
 LARGE = 3000  # partitions of one request
@@ -101,3 +102,37 @@ def test_a_large_produce_is_bounded_as_well(broker):
         parts = client.produce({"t": [(0, None)] * LARGE})
         assert len(parts) == LARGE and all(part.error for part in parts)
     wait_until(lambda: used(broker) == 0)
+
+
+def claim(client, size, sent):
+    """The beginning of a Produce request of `size` bytes that does not go on."""
+    client.socket.sendall(struct.pack(">ihh", size, 0, 7) + bytes(sent - 8))
+
+
+def test_claims_leave_room_for_what_is_whole(make_broker):
+    """A length is believed while there is plenty; unfinished requests never keep short ones out."""
+    broker = make_broker(reactors=2, request_memory=64 << 20)
+    broker.topic("t")
+    with contextlib.ExitStack() as opened:
+        for _ in range(200):
+            claim(opened.enter_context(broker.client()), 30 << 20, 70_000)
+        with broker.client() as client:
+            client.socket.settimeout(30)
+            assert client.produce({"t": [(0, batch(b"x"))]})[0].error == 0
+        assert used(broker) <= 64 << 20
+
+
+def test_who_keeps_memory_and_does_not_go_on_makes_room(make_broker):
+    """A long request of another peer comes to its end, whatever has begun before."""
+    broker = make_broker(reactors=2, request_memory=32 << 20)
+    broker.topic("t", max_message_bytes=8 << 20)
+    with contextlib.ExitStack() as opened:
+        for _ in range(64):
+            claim(opened.enter_context(broker.client()), 8 << 20, 400_000)
+        with broker.client() as client:
+            client.socket.settimeout(30)
+            large = produce({"t": [(0, batch(os.urandom(4 << 20)))]})
+            client.send(large)
+            assert read_produced(client.receive(), 7)[1][0].error == 0
+    told = [text for kind, text in broker.plane.take_events() if kind == "connection_timed_out"]
+    assert told and all("memory for requests is short" in text for text in told)
