@@ -1,9 +1,7 @@
 """A full disk: an error to each client, and a broker that lives on."""
 
-import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,26 +10,13 @@ from tests.broker.clients import NONE, STORAGE_ERROR, Client
 from tests.clients.batches import Batch, Record
 from tests.console.command import failure, fastlog, output
 from tests.peers.fastlog import FastlogBroker
+from tests.peers.small_disk import fill_up, small_disk
 
-MIB = 1 << 20
 
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    assert os.geteuid() == 0, "this test mounts a tmpfs: run it as root (with CAP_SYS_ADMIN)"
-    mount(folder, "size=8m")
-    try:
+@pytest.fixture(name="small_disk")
+def disk_of_8_mib(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small", "8m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def mount(folder: Path, options: str) -> None:
-    command = ["mount", "-t", "tmpfs", "-o", options, "none", folder]
-    subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -56,13 +41,6 @@ def fill(client: Client, topic: str) -> int:
             return count
         assert offset == count
     raise AssertionError("8 MiB do not hold 18 MB")
-
-
-def fill_up(folder: Path) -> None:
-    """Leaves no room at all."""
-    with open(folder / "ballast", "ab", buffering=0) as ballast, suppress(OSError):
-        while ballast.write(b"x" * MIB) == MIB or ballast.write(b"x" * 4096) == 4096:
-            pass
 
 
 def test_a_full_disk(broker: FastlogBroker, small_disk: Path):

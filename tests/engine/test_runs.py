@@ -1,5 +1,6 @@
 """Batches that are appended together: fewer writes, and the answers of one by one."""
 
+import os
 import random
 import subprocess
 import sys
@@ -9,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.engine.logs import batch, open_log, read_all
+from tests.peers.small_disk import small_disk
 
 ROOT = Path(__file__).parents[2]
 LARGE = {"segment_bytes": 1 << 30}
-OUT_OF_ORDER, FENCED = 45, 47
+OUT_OF_ORDER, FENCED, STORAGE_ERROR = 45, 47, 56
+RUN_LIMIT = 256  # batches of one write
 
 
 def idempotent(sequence, *, producer=7, epoch=0, values=(b"v",), **options):
@@ -216,3 +219,22 @@ def test_together_from_many_threads_while_it_is_closed(tmp_path):
     reopened = open_log(tmp_path / "t-0", **LARGE)
     assert reopened.end_offset == len(written)
     reopened.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [(LARGE, 1), ({"segment_bytes": 1_650_000}, 100_000)],
+    ids=("the most that is written at once", "a roll"),
+)
+def test_what_follows_a_batch_that_was_not_written(tmp_path, settings, size):
+    """The run ends behind a producer's batch, and its write finds the disk full."""
+    with small_disk(tmp_path / "small", "1m") as folder:
+        log = begun(folder / "t-0", **settings)
+        assert log.append(idempotent(0))[0] == 0
+        run = [batch(os.urandom(6000)) for _ in range(RUN_LIMIT - 1)]
+        answers = log.append_together([*run, idempotent(1), idempotent(2, values=(b"v" * size,))])
+        assert {answer[0] for answer in answers[:-1]} == {STORAGE_ERROR}
+        assert answers[-1][0] == OUT_OF_ORDER
+        assert [answer[:2] for answer in log.append_together([idempotent(1)])] == [(0, 2)]
+        assert log.append_together([idempotent(2)])[0][:2] == (0, 3)
+        log.close()
