@@ -13,11 +13,11 @@ from fastlog_ext.buffers cimport (
 from fastlog_ext.connection_life cimport (
     connection_close, connection_end, connection_refuse)
 from fastlog_ext.endian cimport get16, get32
-from fastlog_ext.expiry cimport expiry_press
 from fastlog_ext.fetch cimport fetch_start
 from fastlog_ext.handoff cimport handoff_start
 from fastlog_ext.plane cimport (
     API_FETCH, API_PRODUCE, FETCH_FIRST, FETCH_LAST, PRODUCE_FIRST, PRODUCE_LAST, Connection)
+from fastlog_ext.pressure cimport memory_press
 from fastlog_ext.produce cimport produce_flush, produce_start
 from fastlog_ext.responses cimport mark_dirty, responses_are_due, responses_send
 from fastlog_ext.stats cimport BYTES_IN, BYTES_MOVED, READS_PAUSED, RECEIVES, count
@@ -173,7 +173,7 @@ cdef int make_room(Connection *connection, int64_t frame) noexcept nogil:
     buffer = buffer_take(&connection.reactor.buffers, buffer_size(connection, frame), old != NULL)
     if buffer == NULL:
         connection.starved = 1
-        expiry_press(connection.reactor.plane)
+        memory_press(connection.reactor.plane)
         count(&connection.reactor.counters, READS_PAUSED, 1)
         return 0
     if old != NULL:

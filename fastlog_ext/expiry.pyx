@@ -11,10 +11,10 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from fastlog_ext.buffers cimport memory_is_short
 from fastlog_ext.connection_life cimport connection_close, tell_of_peer
 from fastlog_ext.endian cimport get32
-from fastlog_ext.mailbox cimport Mail, mailbox_post
+from fastlog_ext.mailbox cimport Mail
 from fastlog_ext.plane cimport Connection, Plane, Reactor
 from fastlog_ext.stats cimport CONNECTIONS_EXPIRED, count
-from fastlog_ext.system cimport exchange32, store32_seq
+from fastlog_ext.system cimport store32_seq
 from fastlog_ext.timers cimport Timer, timer_set
 
 cdef enum:
@@ -132,38 +132,46 @@ cdef void look(Timer *timer) noexcept nogil:
         timer_set(&reactor.timers, &reactor.look_timer, next_ms)
 
 
-# --- requests that keep the memory of others ---
-
-cdef void expiry_press(Plane *plane) noexcept nogil:
-    cdef int32_t number
-    cdef Reactor *reactor
-    for number in range(plane.reactor_count):
-        reactor = &plane.reactors[number]
-        if exchange32(&reactor.pressed, 1) == 0:
-            mailbox_post(&reactor.mailbox, &reactor.press_mail)
-
+# --- who keeps the memory of others ---
 
 cdef void deliver_press(Mail *mail) noexcept nogil:
     cdef Reactor *reactor = <Reactor *>mail.owner
     cdef Connection *connection = reactor.connections
     while connection != NULL:
-        connection.pressed_mark = connection.received if waits_for_the_rest(connection) else 0
+        connection.pressed_received = connection.received
+        connection.pressed_sent = connection.sent
+        connection.pressed = 1
         connection = connection.next
     if timer_set(&reactor.timers, &reactor.press_timer, reactor.now_ms + PRESSED_MS):
         store32_seq(&reactor.pressed, 0)
 
 
+cdef const char *keeps_memory(Connection *connection) noexcept nogil:
+    """Of whom: it has hardly sent or read anything since memory began to be short. Or NULL."""
+    if not connection.pressed:
+        return NULL
+    if (waits_for_the_rest(connection)
+            and connection.received - connection.pressed_received < PROGRESS):
+        return "an unfinished request while the memory for requests is short"
+    if (connection.queued_bytes > PROGRESS and not connection.writable
+            and connection.sent - connection.pressed_sent < PROGRESS):
+        return "answers that are not read while the memory for requests is short"
+    return NULL
+
+
 cdef void press_fired(Timer *timer) noexcept nogil:
-    """Who has hardly sent anything since memory began to be short makes room for the others."""
+    """Whoever keeps memory makes room for the others."""
     cdef Reactor *reactor = <Reactor *>timer.owner
     cdef Connection *connection
     cdef Connection *following = reactor.connections
+    cdef const char *reason
     store32_seq(&reactor.pressed, 0)
-    if reactor.stopping:
-        return
-    while following != NULL and memory_is_short(&reactor.plane.budget):
+    while following != NULL and not reactor.stopping:
         connection = following
         following = connection.next
-        if (connection.pressed_mark > 0 and waits_for_the_rest(connection)
-                and connection.received - connection.pressed_mark < PROGRESS):
-            expire(connection, "an unfinished request while the memory for requests is short")
+        reason = NULL
+        if memory_is_short(&reactor.plane.budget):
+            reason = keeps_memory(connection)
+        connection.pressed = 0
+        if reason != NULL:
+            expire(connection, reason)

@@ -14,7 +14,7 @@ from fastlog_ext.connection_life cimport connection_end
 from fastlog_ext.endian cimport put32
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.plane cimport Connection, Handoff, HandoffQueue, Plane, Response
-from fastlog_ext.responses cimport response_begin, response_ready
+from fastlog_ext.responses cimport response_adopt, response_begin, response_ready
 from fastlog_ext.stats cimport OTHER_REQUESTS, count
 from fastlog_ext.system cimport ENOMEM, add64, pthread_mutex_lock, pthread_mutex_unlock, write
 
@@ -95,10 +95,9 @@ cdef void deliver(Mail *mail) noexcept nogil:
     add64(&connection.reactor.plane.budget.used, -handoff.frame_size)
     if not refused:
         put32(handoff.answer, <int32_t>handoff.answer_size)
-        free(response.bytes)
-        response.bytes = handoff.answer
-        response.capacity = handoff.answer_size + 4
-        response.size = response.capacity
+        refused = response_adopt(response, handoff.answer, handoff.answer_size + 4)
+        if refused:
+            free(handoff.answer)
     free(handoff)
     response_ready(response)
     if refused:

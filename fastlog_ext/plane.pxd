@@ -83,6 +83,7 @@ cdef struct Connection:
     int64_t filled
     int64_t frame_hint          # whole size of the last frame; 0: there was none yet
     int64_t received            # bytes, ever
+    int64_t sent
     int64_t joined_ms
     int64_t active_ms           # when it last had its turn
     # What the last look for slow peers saw: where the request begins that is coming in (-1: none),
@@ -90,7 +91,10 @@ cdef struct Connection:
     int64_t slow_begin
     int64_t slow_mark
     int64_t slow_since_ms
-    int64_t pressed_mark        # `received` when memory began to be short; 0: it kept none then
+    # 1: it was there when memory began to be short, and what it had received and sent by then
+    int8_t pressed
+    int64_t pressed_received
+    int64_t pressed_sent
     int32_t read_size           # what one read may take: more while reads come back full
     Response *first
     Response *last

@@ -7,8 +7,11 @@ from fastlog_ext.plane cimport Connection, Reactor, Response
 # A slot at the end of the connection's queue. It pins the connection until it is ready. NULL: out
 # of memory.
 cdef Response *response_begin(Connection *connection) noexcept nogil
-# Room for `size` more bytes; the caller writes and adds to response.size. NULL: out of memory.
+# Room for `size` more bytes; the caller writes and adds to response.size. NULL: out of memory, or
+# answers that nobody reads hold all that requests may.
 cdef uint8_t *response_reserve(Response *response, int64_t size) noexcept nogil
+# Takes over what malloc gave as all of the answer. 0 or ENOMEM (the memory stays with the caller).
+cdef int response_adopt(Response *response, uint8_t *bytes, int64_t size) noexcept nogil
 # Takes over the pin of `read.files`. 0 or ENOMEM (the pin stays with the caller).
 cdef int response_add_file(Response *response, const LogRead *read) noexcept nogil
 # Now it may leave. Frees it if the connection is gone.

@@ -4,10 +4,11 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 from fastlog_ext.growing cimport with_room
 from fastlog_ext.partition_log cimport LogRead
-from fastlog_ext.plane cimport Connection, FilePiece, Reactor, Response
+from fastlog_ext.plane cimport Connection, FilePiece, Plane, Reactor, Response
+from fastlog_ext.pressure cimport memory_press
 from fastlog_ext.segment cimport segment_unpin
 from fastlog_ext.stats cimport ALLOCATIONS, BYTES_OUT, SENDFILES, SENDS, count
-from fastlog_ext.system cimport EAGAIN, ENOMEM, iovec
+from fastlog_ext.system cimport EAGAIN, ENOMEM, add64, iovec, load64_relaxed
 
 cdef enum:
     FREE_RESPONSES = 1024       # slots that a reactor keeps
@@ -46,6 +47,41 @@ cdef Response *response_begin(Connection *connection) noexcept nogil:
     return response
 
 
+cdef inline int64_t charged(int64_t capacity) noexcept nogil:
+    """Long answers count like requests: each waits for a peer to read it."""
+    return capacity if capacity > KEPT_CAPACITY else 0
+
+
+cdef int charge(Response *response, int64_t capacity) noexcept nogil:
+    """0, or ENOMEM: the peer is not to have a longer answer. One goes beyond the bound at most."""
+    cdef Plane *plane = response.connection.reactor.plane
+    cdef int64_t more = charged(capacity) - charged(response.capacity)
+    if more > 0 and load64_relaxed(&plane.budget.used) >= plane.budget.limit:
+        memory_press(plane)
+        return ENOMEM
+    if more:
+        add64(&plane.budget.used, more)
+    return 0
+
+
+cdef int response_adopt(Response *response, uint8_t *bytes, int64_t size) noexcept nogil:
+    if charge(response, size):
+        return ENOMEM
+    free(response.bytes)
+    response.bytes = bytes
+    response.capacity = size
+    response.size = size
+    return 0
+
+
+cdef void drop_bytes(Reactor *reactor, Response *response) noexcept nogil:
+    if charged(response.capacity):
+        add64(&reactor.plane.budget.used, -response.capacity)
+    free(response.bytes)
+    response.bytes = NULL
+    response.capacity = 0
+
+
 cdef uint8_t *response_reserve(Response *response, int64_t size) noexcept nogil:
     cdef int64_t capacity = response.capacity
     cdef uint8_t *grown
@@ -54,8 +90,12 @@ cdef uint8_t *response_reserve(Response *response, int64_t size) noexcept nogil:
             capacity = FIRST_CAPACITY
         while capacity < response.size + size:
             capacity *= 2
+        if charge(response, capacity):
+            return NULL
         grown = <uint8_t *>realloc(response.bytes, capacity)
         if grown == NULL:
+            add64(&response.connection.reactor.plane.budget.used,
+                  charged(response.capacity) - charged(capacity))
             return NULL
         count(&response.connection.reactor.counters, ALLOCATIONS, 1)
         response.bytes = grown
@@ -102,14 +142,12 @@ cdef void response_clear(Response *response) noexcept nogil:
 cdef void free_response(Reactor *reactor, Response *response) noexcept nogil:
     response_clear(response)
     if reactor.free_response_count >= FREE_RESPONSES:
-        free(response.bytes)
+        drop_bytes(reactor, response)
         free(response.pieces)
         free(response)
         return
-    if response.capacity > KEPT_CAPACITY:
-        free(response.bytes)
-        response.bytes = NULL
-        response.capacity = 0
+    if charged(response.capacity):
+        drop_bytes(reactor, response)
     response.next = reactor.free_responses
     reactor.free_responses = response
     reactor.free_response_count += 1
@@ -283,4 +321,5 @@ cdef int responses_send(Connection *connection) noexcept nogil:
                 return 0
             return -1
         budget -= sent
+        connection.sent += sent
         count(&connection.reactor.counters, BYTES_OUT, sent)

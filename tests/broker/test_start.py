@@ -11,7 +11,7 @@ from tests.console.command import ROOT
 STANDARD = [
     *("__future__", "argparse", "asyncio", "base64", "concurrent.futures.thread", "contextlib"),
     *("encodings.idna", "enum", "fcntl", "ipaddress", "json", "logging", "pathlib", "queue", "re"),
-    *("resource", "sqlite3", "struct", "threading", "weakref"),
+    *("resource", "sqlite3", "struct", "threading", "typing", "weakref"),
 ]
 
 CLOSURE = """

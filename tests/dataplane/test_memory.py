@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 
 from .waiting import wait_until
-from .wire import batch, fetch, produce, read_produced
+from .wire import batch, fetch, produce, read_produced, uvarint
 
 ROOT = Path(__file__).parents[2]
 LARGE = 3000  # partitions of one request
@@ -134,5 +134,32 @@ def test_who_keeps_memory_and_does_not_go_on_makes_room(make_broker):
             large = produce({"t": [(0, batch(os.urandom(4 << 20)))]})
             client.send(large)
             assert read_produced(client.receive(), 7)[1][0].error == 0
+    told = [text for kind, text in broker.plane.take_events() if kind == "connection_timed_out"]
+    assert told and all("memory for requests is short" in text for text in told)
+
+
+def long_answers(partitions):
+    """A Produce request of partitions without records: its answer is many times as long."""
+    body = b"\2\2t" + uvarint(partitions + 1) + (struct.pack(">i", 0) + b"\0\0") * partitions
+    return (
+        struct.pack(">hhihb", 0, 9, 1, -1, 0) + b"\0" + struct.pack(">hi", 1, 1000) + body + b"\0\0"
+    )
+
+
+def test_answers_that_nobody_reads_are_bounded(make_broker):
+    limit = 64 << 20
+    broker = make_broker(reactors=2, request_memory=limit)
+    broker.topic("t")
+    request = long_answers(100_000)
+    with contextlib.ExitStack() as opened:
+        for _ in range(30):
+            peer = opened.enter_context(broker.client(receive_buffer=4096))
+            with contextlib.suppress(ConnectionError):
+                peer.send(request)
+            wait_until(lambda: broker.plane.stats()["request_memory"] < 1.5 * limit)
+        with broker.client() as client:  # whoever reads is served
+            for _ in range(5):
+                assert client.produce({"t": [(0, batch(b"x" * 500_000))]})[0].error == 0
+    wait_until(lambda: used(broker) == 0)
     told = [text for kind, text in broker.plane.take_events() if kind == "connection_timed_out"]
     assert told and all("memory for requests is short" in text for text in told)
