@@ -27,7 +27,8 @@ cdef struct DiskCrew:
     DiskJob *first
     DiskJob *last
     int32_t most            # threads
-    int32_t idle            # of them wait for work
+    int32_t idle            # of them wait for work, or have not heard of it yet
+    int32_t queued          # jobs that no thread has taken
     int32_t thread_count
     pthread_t threads[CREW_MOST]
 

@@ -93,6 +93,7 @@ cdef void *thread_main(void *argument) noexcept nogil:
         job = crew.first
         if job != NULL:
             crew.first = job.next
+            crew.queued -= 1
             pthread_mutex_unlock(&disk.lock)
             job.run(job)
             pthread_mutex_lock(&disk.lock)
@@ -124,7 +125,7 @@ cdef int disk_submit(DiskCrew *crew, DiskJob *job) noexcept nogil:
     pthread_mutex_lock(&crew.disk.lock)
     if crew.disk.stopping:
         error = ESHUTDOWN
-    elif crew.idle == 0 and crew.thread_count < crew.most:
+    elif crew.queued >= crew.idle and crew.thread_count < crew.most:
         error = add_thread(crew)
         if crew.thread_count > 0:
             error = 0                   # one of the others comes to it
@@ -135,6 +136,7 @@ cdef int disk_submit(DiskCrew *crew, DiskJob *job) noexcept nogil:
         else:
             crew.last.next = job
         crew.last = job
+        crew.queued += 1
         pthread_cond_signal(&crew.work)
     pthread_mutex_unlock(&crew.disk.lock)
     return error

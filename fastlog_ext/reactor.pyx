@@ -170,6 +170,7 @@ cdef class DataPlane:
         self.plane = <Plane *>calloc(1, sizeof(Plane))
         if self.plane == NULL:
             raise MemoryError()
+        self.plane.request_fd = -1
         self.plane.topics = &topics.table
         self.plane.budget.limit = request_memory
         self.plane.max_request_bytes = max_request_bytes

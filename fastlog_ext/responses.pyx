@@ -13,6 +13,7 @@ from fastlog_ext.system cimport EAGAIN, ENOMEM, add64, iovec, load64_relaxed
 cdef enum:
     FREE_RESPONSES = 1024       # slots that a reactor keeps
     KEPT_CAPACITY = 65536       # bytes that a free slot may keep
+    KEPT_PIECES = 1024          # ranges of files
     FIRST_CAPACITY = 512
     GATHER = 256                # pieces in one send
     FILE_CHUNK = 1048576        # of one sendfile
@@ -148,6 +149,10 @@ cdef void free_response(Reactor *reactor, Response *response) noexcept nogil:
         return
     if charged(response.capacity):
         drop_bytes(reactor, response)
+    if response.piece_capacity > KEPT_PIECES:
+        free(response.pieces)
+        response.pieces = NULL
+        response.piece_capacity = 0
     response.next = reactor.free_responses
     reactor.free_responses = response
     reactor.free_response_count += 1
