@@ -13,7 +13,7 @@ from fastlog_ext.files cimport file_size, open_file, truncate_to
 from fastlog_ext.leader_epochs cimport leader_epochs_bound, leader_epochs_open
 from fastlog_ext.log_publish cimport log_publish_offsets
 from fastlog_ext.log_roll cimport log_jitter
-from fastlog_ext.log_state cimport PartitionLog, SegmentList, log_active, log_replace_segments
+from fastlog_ext.log_state cimport PartitionLog, log_active, log_replace_segments
 from fastlog_ext.producer_state cimport producer_clear, producer_load_snapshot
 from fastlog_ext.replay cimport replay_producers, replay_segment, replay_tail
 from fastlog_ext.segment cimport (
@@ -322,11 +322,11 @@ cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_poi
     else:
         end_offset = log_start_offset
         create_first(log, log_start_offset, folder)
-    # what was left lies below the start: nothing of it may be served
-    if end_offset < log_start_offset:
-        end_offset = restart_at(log, folder, log_start_offset)
     log.end_offset = end_offset
-    log.log_start_offset = max(log_start_offset, log.segments.segments[0].base_offset)
+    log.log_start_offset = log.segments.segments[0].base_offset
+    # Nobody writes a start beyond the end: that number is damage, the records are not.
+    if log_start_offset <= end_offset:
+        log.log_start_offset = max(log_start_offset, log.log_start_offset)
     log.recovery_point = min(max(recovery_point, log.log_start_offset), end_offset)
     if clean:
         log.recovery_point = end_offset
@@ -338,17 +338,3 @@ cdef int recover(PartitionLog *log, str folder, bint clean, int64_t recovery_poi
     log_publish_offsets(log)
     segment_close_indexes(log_active(log))
     return 0
-
-
-cdef int64_t restart_at(PartitionLog *log, str folder, int64_t offset) except -1:
-    """The new segment takes the list's place before the old ones are retired: whatever fails, none
-    is retired twice. `old` outlives its removal: the caller is registered with `reclaim`."""
-    cdef SegmentList *old = log.segments
-    cdef int number
-    bases = []
-    create_first(log, offset, folder)
-    for number in range(old.count):
-        bases.append(old.segments[number].base_offset)
-        segment_retire(old.segments[number])
-    remove_segments(folder, bases)
-    return offset

@@ -41,6 +41,7 @@ class Loader:
         self._settings_of = settings_of
         self._settings: dict[str, dict[str, int]] = {}
         self._recovery_points = housekeeping.recovery_points.read()
+        self._log_starts_path = housekeeping.log_start_offsets.path
         self._log_start_offsets = housekeeping.log_start_offsets.read()
         self._high_watermarks = housekeeping.high_watermarks.read()
         self._count = 0
@@ -121,18 +122,28 @@ class Loader:
             disk=self._disk,
         )
         seconds = time.monotonic() - started
+        self._tell(log, partition, seconds)
+        return log
+
+    def _tell(self, log: Log, partition: Partition, seconds: float) -> None:
+        """What was not in order in a log, and that it took long."""
+        start = self._log_start_offsets.get(partition, 0)
+        if start > log.end_offset:
+            logger.warning(
+                "%s is not used for %s-%d: it says that the log starts at %d, which ends at %d",
+                *(self._log_starts_path, *partition, start, log.end_offset),
+            )
         _, cut = log.recovered
         if cut:
             logger.warning(
                 "%s: %d bytes behind offset %d were no whole batches and are cut off",
-                *(path, cut, log.end_offset),
+                *(log.path, cut, log.end_offset),
             )
         if seconds > LONG_RECOVERY_S:
             logger.info(
                 "%s-%d is open after %.1f s: offsets %d to %d",
                 *(*partition, seconds, log.log_start_offset, log.end_offset),
             )
-        return log
 
     def _topic_id(self, path: Path, wanted_id: bytes | None) -> bytes:
         try:
@@ -150,10 +161,14 @@ class Loader:
             logger.info("%s: %d of %d logs are open", self.folder.path, len(logs), self._count)
 
     def tell_result(self, logs: Mapping[Partition, Log], seconds: float) -> None:
-        """The last line of the start."""
-        how = "opened" if self.clean or not logs else "checked and opened"
+        """The last line of the start. Logs that were closed are looked at too, but only a little:
+        what follows their last index entry, and indexes that are damaged are made again.
+        """
+        path, count = self.folder.path, len(logs)
+        if self.clean or not logs:
+            logger.info("%s: opened %d logs in %.2f s", path, count, seconds)
+            return
         logger.info(
-            "%s: %s %d logs in %.2f s, %d bytes read again",
-            *(self.folder.path, how, len(logs), seconds),
-            sum(log.recovered[0] for log in logs.values()),
+            "%s: checked and opened %d logs in %.2f s, %d bytes read again",
+            *(path, count, seconds, sum(log.recovered[0] for log in logs.values())),
         )

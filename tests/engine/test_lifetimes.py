@@ -12,7 +12,7 @@ from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 from tests.engine.logs import batch, open_log, read_all
 
-RESTART_FAILS = """
+RECOVERY_FAILS = """
 import os, sys
 from fastlog_ext.partition_log import live_counts
 from tests.engine.logs import batch, open_log
@@ -21,11 +21,14 @@ log = open_log(folder)
 log.append(batch(b"v"))
 log.close()
 del log
-# What recovery wants to remove and cannot: the log starts beyond its end.
-os.mkdir(f"{folder}/{0:020d}.snapshot")
+# What recovery wants to read and cannot, when its segments are open.
+snapshot = f"{folder}/{1:020d}.snapshot"
+if os.path.exists(snapshot):
+    os.unlink(snapshot)
+os.mkdir(snapshot)
 for _ in range(3):
     try:
-        open_log(folder, log_start_offset=1000)
+        open_log(folder)
     except OSError:
         pass
     else:
@@ -46,7 +49,7 @@ assert len(read_all(log)) == 60 and live_counts()["open_sealed"] == 0
 """
 
 
-@pytest.mark.parametrize("script", [RESTART_FAILS, NO_OPEN_SEGMENTS], ids=["restart", "limit"])
+@pytest.mark.parametrize("script", [RECOVERY_FAILS, NO_OPEN_SEGMENTS], ids=["recovery", "limit"])
 def test_in_a_process_of_its_own(script, tmp_path):
     command = [sys.executable, "-X", "faulthandler", "-c", script, str(tmp_path / "topic-0")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

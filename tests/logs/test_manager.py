@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 
 import pytest
 
@@ -11,6 +12,7 @@ from fastlog.logs.errors import FolderNotUsable, LogsNotOpened, TopicIdMismatch
 from fastlog.logs.folder import LogFolder
 from fastlog.logs.manager import Intervals, LogManager
 from fastlog_ext.batch import build
+from tests.engine.logs import read_all
 
 TOPIC_ID = bytes(range(16))
 MARKER = ".kafka_cleanshutdown"
@@ -286,6 +288,58 @@ def test_malformed_checkpoints_only_cost_time(tmp_path, caplog):
 
     asyncio.run(main())
     assert caplog.text.count("is not used: line 1") == 3
+
+
+@pytest.mark.parametrize("clean", [True, False], ids=["clean", "unclean"])
+def test_a_log_start_beyond_the_end_deletes_nothing(clean, tmp_path, caplog):
+    path = tmp_path / checkpoints.LOG_START_OFFSETS
+
+    async def main():
+        manager, log = await with_log(tmp_path)
+        append(log, 25)
+        await manager.create_partition("clicks", TOPIC_ID, 1, SETTINGS)
+        await manager.shutdown()
+        path.write_text("0\n2\nclicks 0 26\nclicks 1 0\n")
+        if not clean:
+            (tmp_path / MARKER).unlink()
+        manager = await started(tmp_path)
+        log = manager.get("clicks", 0)
+        assert (log.log_start_offset, log.end_offset, len(read_all(log))) == (0, 25, 25)
+        log.become_leader(1)
+        assert append(log) == 25
+        await manager.shutdown()
+        assert checkpoint(tmp_path, checkpoints.LOG_START_OFFSETS) == {}
+        path.write_text("0\n1\nclicks 0 26\n")
+        manager = await started(tmp_path)  # all of it may have been deleted
+        log = manager.get("clicks", 0)
+        assert (log.log_start_offset, log.end_offset, read_all(log)) == (26, 26, [])
+        await manager.shutdown()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        f"{path} is not used for clicks-0: it says that the log starts at 26, which ends at 25"
+    ]
+
+
+def test_only_after_an_unclean_end_is_something_read_again(tmp_path, caplog):
+    async def main(clean):
+        manager, log = await with_log(tmp_path, partition=int(clean))
+        append(log, 3)
+        if clean:
+            await manager.shutdown()
+        else:
+            manager.abort()
+        with caplog.at_level(logging.INFO):
+            manager = await started(tmp_path)
+        await manager.shutdown()
+
+    asyncio.run(main(clean=False))
+    assert re.search(r"checked and opened 1 logs in .*, \d+ bytes read again$", caplog.text, re.M)
+    caplog.clear()
+    asyncio.run(main(clean=True))
+    assert re.search(r"opened 2 logs in \S+ s$", caplog.text, re.M)
 
 
 def test_checkpoints_are_written_by_the_clock(tmp_path):
