@@ -16,7 +16,7 @@ from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_add_file, response_reserve, response_total
 from fastlog_ext.segment cimport segment_unpin
 from fastlog_ext.stats cimport PREADS, count
-from fastlog_ext.system cimport EIO, ENOMEM, last_errno
+from fastlog_ext.system cimport E2BIG, EIO, ENOMEM, last_errno
 from fastlog_ext.wire cimport (
     TAGS_MOST, Text, put_count, put_no_tags, put_text, put_uvarint, read_count, read_head,
     read_text, skip_tags)
@@ -28,9 +28,11 @@ cdef enum:
     TAG_DIVERGING_EPOCH = 0
     PARTITION_LEAST = 16        # bytes that any version's partition takes at least
     # of one request, and so many topics: each takes many times its bytes in memory
-    PARTITIONS_MOST = 262144
+    PARTITIONS_MOST = 262144    # TOO_MANY tells it
     UNKNOWN_TOPIC_OR_PARTITION = 3
     UNKNOWN_TOPIC_ID = 100
+
+cdef const char *TOO_MANY = "a Fetch request of more than 262144 topics or partitions"
 
 
 cdef FetchTopic *fetch_set_topic(FetchSet *set) noexcept nogil:
@@ -97,8 +99,7 @@ cdef int parse_topic(FetchRequest *request, Cursor *cursor) noexcept nogil:
     topic.name_size = name.size
     left = read_count(cursor, request.head.flexible, PARTITION_LEAST)
     if left > PARTITIONS_MOST - request.set.partition_count:
-        cursor_fail(cursor)
-        left = 0
+        return E2BIG
     while left > 0 and not cursor.failed:
         if parse_partition(request, cursor):
             return ENOMEM
@@ -170,6 +171,7 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
                              int64_t size) noexcept nogil:
     cdef Cursor cursor
     cdef int32_t left
+    cdef int error
     cdef Text rack
     request.set.topic_count = 0
     request.set.partition_count = 0
@@ -190,9 +192,12 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
         request.session_epoch = cursor_get32(&cursor)
     left = read_count(&cursor, request.head.flexible, 4)
     if left > PARTITIONS_MOST:
-        cursor_fail(&cursor)
+        return TOO_MANY
     while left > 0 and not cursor.failed:
-        if parse_topic(request, &cursor):
+        error = parse_topic(request, &cursor)
+        if error == E2BIG:
+            return TOO_MANY
+        if error:
             return "out of memory for a Fetch request"
         left -= 1
     if request.head.version >= 7:

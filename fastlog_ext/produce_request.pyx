@@ -3,14 +3,13 @@ KIP-516 (13)."""
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.string cimport memset, strlen
 from fastlog_ext.cursor cimport (
-    Cursor, cursor_fail, cursor_get16, cursor_get32, cursor_init, cursor_left,
-    cursor_take)
+    Cursor, cursor_get16, cursor_get32, cursor_init, cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
 from fastlog_ext.growing cimport with_room
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_reserve
 from fastlog_ext.stats cimport ALLOCATIONS, count
-from fastlog_ext.system cimport ENOMEM
+from fastlog_ext.system cimport E2BIG, ENOMEM
 from fastlog_ext.wire cimport (
     Text, put_count, put_no_tags, put_text, read_count, read_head, read_length, read_text,
     skip_tags)
@@ -21,7 +20,9 @@ cdef enum:
     INVALID_OFFSET = -1
     PARTITION_LEAST = 6         # bytes that any version's partition takes at least
     # of one request, and so many topics: each takes many times its bytes in memory
-    PARTITIONS_MOST = 262144
+    PARTITIONS_MOST = 262144    # TOO_MANY tells it
+
+cdef const char *TOO_MANY = "a Produce request of more than 262144 topics or partitions"
 
 
 cdef ProduceTopic *new_topic(ProduceRequest *request) noexcept nogil:
@@ -85,8 +86,7 @@ cdef int parse_topic(ProduceRequest *request, Cursor *cursor) noexcept nogil:
             cursor.failed = 1
     left = read_count(cursor, request.head.flexible, PARTITION_LEAST)
     if left > PARTITIONS_MOST - request.partition_count:
-        cursor_fail(cursor)
-        left = 0
+        return E2BIG
     topic.partition_count = left if left > 0 else 0
     while left > 0 and not cursor.failed:
         if parse_partition(request, cursor):
@@ -102,6 +102,7 @@ cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame,
     cdef Cursor cursor
     cdef Text transactional_id
     cdef int32_t left
+    cdef int error
     request.topic_count = 0
     request.partition_count = 0
     cursor_init(&cursor, frame, size)
@@ -112,9 +113,12 @@ cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame,
     request.timeout_ms = cursor_get32(&cursor)
     left = read_count(&cursor, request.head.flexible, 3)
     if left > PARTITIONS_MOST:
-        cursor_fail(&cursor)
+        return TOO_MANY
     while left > 0 and not cursor.failed:
-        if parse_topic(request, &cursor):
+        error = parse_topic(request, &cursor)
+        if error == E2BIG:
+            return TOO_MANY
+        if error:
             return "out of memory for a Produce request"
         left -= 1
     if request.head.flexible:

@@ -87,7 +87,7 @@ cdef extern from * nogil:
     int last_errno "fl_errno"() noexcept
 
 cdef extern from "<errno.h>" nogil:
-    enum: EINTR, EAGAIN, EWOULDBLOCK, ENOSPC, EIO, ENOENT, EEXIST, EINVAL, ENOMEM, EPIPE
+    enum: EINTR, EAGAIN, EWOULDBLOCK, ENOSPC, EIO, ENOENT, EEXIST, EINVAL, ENOMEM, EPIPE, E2BIG
     enum: ECONNRESET, EMFILE, ENFILE, EDQUOT, EROFS, ESHUTDOWN
 
 cdef extern from "<sys/types.h>" nogil:
