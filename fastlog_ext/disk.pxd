@@ -1,7 +1,8 @@
-# One log folder as its logs see it: where they tell that its storage failed, whether its writes
-# block, and the threads that wait for its disk in place of the reactors.
+# One log folder as its logs see it: where they tell that its storage failed or is full, whether its
+# writes block, and the threads that wait for its disk in place of the reactors.
 from libc.stdint cimport int32_t, int64_t
-from fastlog_ext.system cimport load32_relaxed, pthread_cond_t, pthread_mutex_t, pthread_t
+from fastlog_ext.system cimport (
+    cas32, load32_relaxed, pthread_cond_t, pthread_mutex_t, pthread_t)
 
 cdef enum:
     DISK_READERS = 4        # reads under way at once
@@ -13,6 +14,12 @@ cdef enum:
     QUICK = 0
     WATCHED = 1             # one took long: perhaps for want of a processor, the next will tell
     SLOW = 2                # they wait for the disk
+
+# Whether there is room for appends: of DiskState.room.
+cdef enum:
+    DISK_HAS_ROOM = 0
+    DISK_FULL = 1           # one was refused; the control plane has been told
+    DISK_ROOM_AGAIN = 2     # one was taken since; the control plane has not looked yet
 
 # Work that waits for the disk. Belongs to who submits it, until `run` has been called.
 cdef struct DiskJob:
@@ -34,10 +41,12 @@ cdef struct DiskCrew:
 
 cdef struct DiskState:
     int32_t references      # the handle's, one for each log, and one for each thread
-    int alarm_fd            # eventfd: written to when a log goes offline
+    int alarm_fd            # eventfd: written to when a log goes offline, or the disk is full
     int32_t pace            # relaxed: QUICK, WATCHED, or SLOW, and then who must not wait does not
     int64_t pace_until_ms   # relaxed, by the wall clock: when it is QUICK again
     int64_t handed_over     # relaxed: appends' jobs that `writers` were given
+    int32_t room            # atomic
+    int64_t refused         # relaxed: batches for which there was no room
     pthread_mutex_t lock    # of what follows
     int32_t stopping
     DiskCrew readers
@@ -56,6 +65,14 @@ cdef void disk_ring(DiskState *disk) noexcept nogil     # any thread
 # Lets a thread of the crew do it. 0, or errno: there is no such thread, and nothing was taken.
 cdef int disk_submit(DiskCrew *crew, DiskJob *job) noexcept nogil
 cdef int disk_take_append(DiskState *disk, DiskJob *job) noexcept nogil     # the same, counted
+
+# Batches were refused because the disk is full. Any thread; rings for the first of them.
+cdef void disk_refused(DiskState *disk, int32_t batches) noexcept nogil
+
+# An append was written.
+cdef inline void disk_took(DiskState *disk) noexcept nogil:
+    if load32_relaxed(&disk.room) == DISK_FULL:
+        cas32(&disk.room, DISK_FULL, DISK_ROOM_AGAIN)
 
 cdef inline int disk_is_slow(DiskState *disk) noexcept nogil:
     return disk != NULL and load32_relaxed(&disk.pace) == SLOW

@@ -11,7 +11,8 @@ from libc.stdlib cimport calloc, free
 from fastlog_ext.insist cimport insist
 from fastlog_ext.sockets cimport EFD_CLOEXEC, EFD_NONBLOCK, eventfd, join_within, start_thread
 from fastlog_ext.system cimport (
-    ESHUTDOWN, add32, add64_relaxed, close, getpid, last_errno, load64_relaxed,
+    ESHUTDOWN, add32, add64_relaxed, cas32, close, exchange32, getpid, last_errno, load32,
+    load64_relaxed,
     pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_signal,
     pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
     pthread_mutex_unlock, store32_relaxed, store64_relaxed, write)
@@ -56,6 +57,12 @@ cdef void disk_release(DiskState *disk) noexcept nogil:
 cdef void disk_ring(DiskState *disk) noexcept nogil:
     cdef int64_t one = 1
     write(disk.alarm_fd, &one, sizeof(one))     # full: it rings already
+
+
+cdef void disk_refused(DiskState *disk, int32_t batches) noexcept nogil:
+    add64_relaxed(&disk.refused, batches)
+    if exchange32(&disk.room, DISK_FULL) == DISK_HAS_ROOM:
+        disk_ring(disk)
 
 
 cdef int64_t disk_waits() noexcept nogil:
@@ -190,8 +197,24 @@ cdef class Disk:
 
     @property
     def alarm_fd(self) -> int:
-        """An eventfd, readable after a log went offline. It lives as long as this object."""
+        """An eventfd, readable after a log went offline or the disk became full. It lives as long
+        as this object."""
         return self.state.alarm_fd
+
+    @property
+    def full(self) -> bool:
+        """Whether appends have been refused for want of room, until `has_room_again`."""
+        return load32(&self.state.room) != DISK_HAS_ROOM
+
+    @property
+    def refused(self) -> int:
+        """How many batches were refused for want of room, ever."""
+        return load64_relaxed(&self.state.refused)
+
+    def has_room_again(self) -> bool:
+        """Whether the last append after a full disk was taken. The next one that is refused rings
+        the alarm again."""
+        return cas32(&self.state.room, DISK_ROOM_AGAIN, DISK_HAS_ROOM) != 0
 
     @property
     def slow(self) -> bool:

@@ -12,7 +12,7 @@ from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport (
     ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, batch_stamp, batch_stamp_append_time)
 from fastlog_ext.disk cimport (
-    DiskJob, disk_is_slow, disk_judge, disk_take_append, disk_watch)
+    DiskJob, disk_is_slow, disk_judge, disk_refused, disk_take_append, disk_took, disk_watch)
 from fastlog_ext.files cimport (
     FALLOC_FL_KEEP_SIZE, disk_is_full, fallocate, truncate_to, write_vectors_at)
 from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_latest
@@ -317,6 +317,7 @@ cdef void add_request(PartitionLog *log, Run *run, AppendRequest *request) noexc
     if not follows and answered_by_producer_state(log, request):
         return
     if roll_for(log, run, request) != 0:
+        note_refused(log, 1)
         finish(log, request, ERROR_STORAGE)
         return
     # What it follows may just have been written, or not: then its own batch before is missing.
@@ -389,6 +390,12 @@ cdef void apply(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
     add64_relaxed(&log.records_in, records)
 
 
+cdef void note_refused(PartitionLog *log, int32_t batches) noexcept nogil:
+    """A log that is online after an append failed has met a full disk."""
+    if log.disk != NULL and load32(&log.state) == LOG_ONLINE:
+        disk_refused(log.disk, batches)
+
+
 cdef void commit(PartitionLog *log, Run *run) noexcept nogil:
     cdef Segment *active
     cdef int number
@@ -398,8 +405,11 @@ cdef void commit(PartitionLog *log, Run *run) noexcept nogil:
     active = log_active(log)
     if write_run(log, run, active) != 0:
         error = ERROR_STORAGE
+        note_refused(log, run.count)
     else:
         apply(log, run, active)
+        if log.disk != NULL:
+            disk_took(log.disk)
         log_publish_offsets(log)
         log_wake(log)
     for number in range(run.count):

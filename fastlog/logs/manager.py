@@ -28,6 +28,7 @@ from fastlog.logs.files import sync_folder
 from fastlog.logs.folder import LogFolder
 from fastlog.logs.housekeeping import Housekeeping
 from fastlog.logs.loading import Loader
+from fastlog.logs.room import Room
 from fastlog_ext.disk import Disk
 from fastlog_ext.partition_log import Log
 
@@ -75,6 +76,7 @@ class LogManager:
         self._logs: dict[Partition, Log] = {}
         self._told_offline: set[Partition] = set()
         self._disk = Disk()
+        self._room = Room(folder.path, self._disk)
         self._busy: weakref.WeakValueDictionary[Partition, asyncio.Lock]
         self._busy = weakref.WeakValueDictionary()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fastlog-logs")
@@ -171,6 +173,7 @@ class LogManager:
         if self.failure is not None:
             return
         self.failure = error
+        self._room.stop()
         code = error.errno or 0
         for log in self._logs.values():
             log.fail(code)
@@ -185,9 +188,10 @@ class LogManager:
         self.on_offline(list(self._logs))
 
     def _alarmed(self) -> None:
-        """A log has gone offline."""
+        """A log has gone offline, or the disk is full."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._disk.alarm_fd)
+        self._room.alarmed()
         for partition, log in list(self._logs.items()):
             code = log.storage_error
             if code is None or self.failure is not None or partition in self._told_offline:
@@ -359,6 +363,7 @@ class LogManager:
         return [items[i : i + CLOSED_AT_A_GO] for i in range(0, len(items), CLOSED_AT_A_GO)]
 
     def _let_go_folder(self) -> None:
+        self._room.stop()
         asyncio.get_running_loop().remove_reader(self._disk.alarm_fd)
         self.folder.close()
 

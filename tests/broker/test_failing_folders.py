@@ -229,6 +229,12 @@ def test_a_full_folder_stays_online(broker: FastlogBroker, disk: FaultyDisk):
         assert before == (NONE, 1)
         for offset in range(1, 8):
             assert client.produce("t", LARGE, bad[0]) == (NONE, offset)
+        wait_for(lambda: "has room again" in broker.process.text(), 30)
+    lines = [line.partition(f"{disk.folder}: ")[2] for line in broker.process.text().splitlines()]
+    assert [line for line in lines if line.startswith("the disk ")] == [
+        "the disk is full: appends are refused until it has room",
+        "the disk has room again, appends are taken; 7 batches were refused",
+    ]
     assert bad_ones(disk, "elsewhere") == []
     broker.stop()
     assert fastlog("log", "verify", disk.folder).returncode == 0
