@@ -124,32 +124,52 @@ def remarks(counter: Counter, new: float, old: float | None) -> str:
     return f"  less than the {old:,g} of the baseline"
 
 
+def nearest(text: str, names: list[str]) -> str:
+    """The name of which a part looks most like the text."""
+    from difflib import SequenceMatcher
+
+    def likeness(name: str) -> float:
+        parts = [name, *name.replace("(", ".").replace(")", "").split(".")]
+        return max(SequenceMatcher(None, text.lower(), part.lower()).ratio() for part in parts)
+
+    return max(names, key=likeness)
+
+
 def run(baseline: Path, only: str, update: bool) -> int:
-    """Measures, prints and judges. Returns 1 for a regression."""
+    """Measures, prints and judges. Returns 1 for a regression, or when no counter is meant."""
     known = json.loads(baseline.read_text()) if baseline.exists() else {}
     old = known.get("counters", {})
     same = known.get("environment") == environment()
     if known and not same and not update:
         print("gate: other tools than the baseline's: instructions and modules are not judged")
+    every = list(counters())
+    chosen = [counter for counter in every if only in counter.name]
+    if not chosen:
+        close = nearest(only, [counter.name for counter in every])
+        print(f"gate: no counter's name contains '{only}'; the nearest is {close}", file=sys.stderr)
+        return 1
+    print(f"{'counter':<52} {'baseline':>14} {'now':>14}")
     wrong, measured = [], {}
-    for counter in counters():
-        if only not in counter.name:
-            continue
+    for counter in chosen:
         new = measured[counter.name] = counter.measure()
         before = old.get(counter.name)
         verdict = "" if update else judge(counter, new, before, same)
         wrong += [f"{counter.name}: {verdict}"] if verdict else []
         note = "  WORSE" if verdict else remarks(counter, new, before)
-        print(f"{counter.name:<52} {new:>14,.10g} {counter.unit}{note}", flush=True)
+        shown = "-" if before is None else f"{before:,.10g}"
+        print(f"{counter.name:<52} {shown:>14} {new:>14,.10g} {counter.unit}{note}", flush=True)
     if update:
         kept = {name: value for name, value in old.items() if only and only not in name}
         content = {"environment": environment(), "counters": {**kept, **measured}}
         baseline.write_text(json.dumps(content, indent=1) + "\n")
+        print(f"gate: {len(measured)} counters are the baseline now")
         return 0
     gone = [name for name in old if only in name and name not in measured]
     wrong += [f"{name}: in the baseline, but no suite has it" for name in gone]
     for line in wrong:
         print(f"gate: {line}", file=sys.stderr)
+    verdict = f"{len(wrong)} problems" if wrong else "none is worse than the baseline"
+    print(f"gate: {len(measured)} counters, {verdict}")
     return 1 if wrong else 0
 
 

@@ -100,6 +100,26 @@ def test_tolerances(judged):
     assert "less than the 100 of the baseline" in judged(90.0)[1].out
 
 
+def test_what_was_and_what_is_stand_side_by_side(judged):
+    code, said = judged(102.0, "--only", "track_calls")
+    head, row, verdict = said.out.splitlines()
+    assert code == 0 and head.split() == ["counter", "baseline", "now"]
+    assert row.split() == ["made.track_calls()", "100", "102", "system", "calls"]
+    assert verdict == "gate: 1 counters, none is worse than the baseline"
+    assert judged(106.0)[1].out.splitlines()[-1] == "gate: 2 counters, 2 problems"
+
+
+@pytest.mark.parametrize("meant", ["made.track_cals", "Call", "instructoins"])
+def test_a_name_that_is_none(judged, meant):
+    before = judged.path.read_text()
+    for update in ([], ["--update"]):
+        code, said = judged(100.0, "--only", meant, *update)
+        near = "made.track_instructions()" if "inst" in meant else "made.track_calls()"
+        assert code == 1 and said.out == ""
+        assert said.err == f"gate: no counter's name contains '{meant}'; the nearest is {near}\n"
+    assert judged.path.read_text() == before
+
+
 def test_other_tools_judge_only_what_does_not_depend_on_them(judged):
     content = json.loads(judged.path.read_text())
     content["environment"]["compiler"] = "another"
