@@ -36,7 +36,8 @@ class Settings:
 
     def __init__(self, values: dict[str, _Value], notices: list[str]) -> None:
         self._values = values
-        self.notices = notices  # lines an operator should see once at start
+        # lines an operator should see once at start
+        self.notices = [*notices, *_useless(self)]
         problems = _Combination(self).problems()
         if problems:
             raise ConfigError(problems)
@@ -174,6 +175,12 @@ def _endpoints(settings: Settings) -> tuple[list[Listener], list[Listener], list
         advertised = list(listeners)
         problems += at("listeners", check_together(listeners, []))
     return listeners, advertised, problems
+
+
+def _useless(settings: Settings):
+    """What Kafka takes too, and nobody can want."""
+    if settings["max.connections"] == 0:
+        yield f"{settings.where('max.connections')}: max.connections = 0 lets nobody connect"
 
 
 class _Combination:

@@ -146,6 +146,13 @@ def test_kafkas_sample_file(tmp_path):
     ]
 
 
+def test_nobody_may_connect():
+    """Kafka starts with it as well."""
+    (notice,) = Settings.of({"max.connections": 0}).notices
+    assert notice == "given: max.connections = 0 lets nobody connect"
+    assert Settings.of({"max.connections": 1}).notices == []
+
+
 def test_secrets_are_not_shown(tmp_path):
     (problem,) = problems(tmp_path, "ssl.keystore.password=hunter2")
     assert "hunter2" not in problem
