@@ -14,7 +14,7 @@ from collections.abc import Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from fastlog import descriptors, limits
+from fastlog import descriptors, limits, lost
 from fastlog.config import Settings, TopicSettings
 from fastlog.config.listeners import Listener
 from fastlog.control import cluster
@@ -37,6 +37,7 @@ from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 
 log = logging.getLogger("fastlog.broker")
+DRAIN_TOLD_AFTER_S = 1.0
 
 
 class StartError(Exception):
@@ -74,6 +75,7 @@ class Broker:
         self.cluster_id = ""
         self.broker_id = -1
         self.descriptors = 0  # the limit on open files
+        self.new_folders: list[Path] = []  # beside others that were used before
         self.deleted_before: list[str] = []
         self.not_opened: set[bytes] = set()  # topics whose logs could not be created
         self.going_offline: set[asyncio.Task] = set()
@@ -159,7 +161,10 @@ class Broker:
 
     async def join_cluster(self) -> None:
         """Coordination, the broker's identity and place, and the topics that there are."""
-        identities = [found for folder in self.folders if (found := folder.identity())]
+        found = {folder.path: folder.identity() for folder in self.folders}
+        identities = [identity for identity in found.values() if identity]
+        if identities:
+            self.new_folders = [path for path, identity in found.items() if identity is None]
         self.coordination = LocalStore(self.coordination_folder(bool(identities))).session()
         self.coordination.listen(coordination_changed)
         await self.coordination.connect()
@@ -191,6 +196,8 @@ class Broker:
         if not holding and used_before and self.unusable:
             # An empty state in another folder would be another cluster, without these topics.
             raise StartError(f"the cluster's state lies out of reach: {self.unusable[0]}")
+        if not holding:
+            lost.tell_of_lost_state(self.new_folders, FILE_NAME)
         return holding[0] if holding else self.folders[0].path
 
     async def note_deleted(self, topic: TopicDescription) -> None:
@@ -223,15 +230,19 @@ class Broker:
         self.logs = LogFolders(self.folders, self.unusable, Intervals.of(self.settings))
         self.logs.on_offline = self.partitions_offline
         self.started.push_async_callback(self.close_logs)
-        here = sum(len(partitions_in(folder)) for folder in self.folders)
-        descriptors.check_old_logs(here, self.descriptors)
+        here = {folder.path: partitions_in(folder) for folder in self.folders}
+        descriptors.check_old_logs(sum(map(len, here.values())), self.descriptors)
         topics = self.control.topics
+        lost.tell_of_other_owner(topics, here, self.broker_id, self.control.live)
         known = {name: topic.topic_id for name, topic in topics.items()}
         await self.logs.start(self.engine_settings, self.ids_for_adoption() | known)
         self.logs_opened = True
         self.control.on_deleted[:] = [self.topic_deleted]
         self.control.on_created.append(self.topic_created)
         self.control.policies.append(self.check_room)
+        if not self.logs.some_failed:
+            missing = sum(len(self.missing(topic)) for topic in topics.values())
+            lost.tell_of_empty_folder(self.new_folders, missing)
         for topic in list(topics.values()):
             await self.open_topic(topic, is_new=False)
         await self.adopt_logs()
@@ -334,6 +345,12 @@ class Broker:
         found = ((number, self.logs.get(topic.name, number)) for number in topic.partitions)
         return {n: log for n, log in found if log is not None and log.topic_id == topic.topic_id}
 
+    def missing(self, topic: TopicDescription) -> list[int]:
+        """The partitions of a topic that are this broker's, and in no folder."""
+        there = self.logs_there(topic)
+        states = topic.partitions.items()
+        return [n for n, one in states if self.broker_id in one.replicas and n not in there]
+
     def check_room(self, topic: NewTopic) -> None:
         """Refuses a topic whose logs would take the descriptors that others need. KafkaError."""
         more = sum(self.broker_id in replicas for replicas in topic.assignment.values())
@@ -392,7 +409,18 @@ class Broker:
 
     async def stop_reactors(self) -> None:
         """Answers what is in flight, closes the connections and ends the threads."""
+        loop = asyncio.get_running_loop()
+        told = loop.call_later(DRAIN_TOLD_AFTER_S, self.tell_drain)
         self.joined = await asyncio.to_thread(self.plane.stop, self.drain_seconds)
+        told.cancel()
+
+    def tell_drain(self) -> None:
+        """A stop that takes long says for whom it waits."""
+        log.info(
+            "waiting for the responses of %d connections, at most %.1f s in all;"
+            " a second TERM ends at once",
+            *(self.plane.stats()["connections"], self.drain_seconds),
+        )
 
     async def close_logs(self) -> None:
         """Closes the logs; not in order while a reactor may still write to them."""

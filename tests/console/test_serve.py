@@ -118,6 +118,8 @@ def test_a_second_signal_ends_at_once(start_fastlog):
         lazy.recv(1)  # the answer is on its way
         broker.process.signal(signal.SIGTERM)
         broker.process.wait_until(lambda: not listens(broker), 10, "draining")
+        waits = "waiting for the responses of 1 connections, at most 60.0 s in all; a second TERM"
+        broker.process.wait_until(lambda: waits in broker.process.text(), 20, "telling")
         broker.process.signal(signal.SIGTERM)
         assert broker.process.wait(5) == 128 + signal.SIGTERM
     assert not broker.has_clean_marker()
