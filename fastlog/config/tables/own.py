@@ -82,7 +82,8 @@ ROWS = (
         Kind.INT,
         131072,
         "Elements that all arrays of one request together may have, in a request that is neither "
-        "Produce nor Fetch; one with more closes the connection.",
+        "Produce nor Fetch; one with more closes the connection. Those two may have 262144 topics "
+        "and as many partitions, whatever is set here.",
         check=Range(1000),
     ),
     works(
