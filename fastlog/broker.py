@@ -140,6 +140,7 @@ class Broker:
             fetch_sessions=self.settings["max.incremental.fetch.session.cache.slots"],
             walk_records=self.settings["fastlog.validate.records"],
             max_decoded_bytes=self.settings["fastlog.decompressed.max.bytes"],
+            max_elements=self.settings["fastlog.request.elements.max"],
         )
         try:
             limits.limit_connections(self.plane, self.settings)

@@ -11,6 +11,7 @@ from fastlog_ext.files cimport read_at
 from fastlog_ext.growing cimport with_room
 from fastlog_ext.hints cimport hint_keep
 from fastlog_ext.log_state cimport log_fail
+from fastlog_ext.named_once cimport NamedOnce, named_begin, named_end, named_put
 from fastlog_ext.partition_log cimport LogRead, log_read_follow
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_add_file, response_reserve, response_total
@@ -27,12 +28,11 @@ cdef enum:
     TAG_REPLICA_STATE = 1
     TAG_DIVERGING_EPOCH = 0
     PARTITION_LEAST = 16        # bytes that any version's partition takes at least
-    # of one request, and so many topics: each takes many times its bytes in memory
-    PARTITIONS_MOST = 262144    # TOO_MANY tells it
     UNKNOWN_TOPIC_OR_PARTITION = 3
     UNKNOWN_TOPIC_ID = 100
 
-cdef const char *TOO_MANY = "a Fetch request of more than 262144 topics or partitions"
+cdef const char *TOO_MANY = (
+    "a Fetch request of more topics and partitions than fastlog.request.elements.max")
 
 
 cdef FetchTopic *fetch_set_topic(FetchSet *set) noexcept nogil:
@@ -53,6 +53,13 @@ cdef FetchPartition *fetch_set_partition(FetchSet *set) noexcept nogil:
     set.partitions = <FetchPartition *>grown
     set.partition_count += 1
     return &set.partitions[set.partition_count - 1]
+
+
+cdef inline int32_t elements_left(FetchRequest *request) noexcept nogil:
+    """How many topics and partitions may still come: each takes many times its bytes in memory,
+    and its time of the reactor's turn."""
+    return (request.reactor.plane.max_elements - request.set.topic_count
+            - request.set.partition_count)
 
 
 cdef int parse_partition(FetchRequest *request, Cursor *cursor) noexcept nogil:
@@ -98,7 +105,7 @@ cdef int parse_topic(FetchRequest *request, Cursor *cursor) noexcept nogil:
     topic.name = name.data
     topic.name_size = name.size
     left = read_count(cursor, request.head.flexible, PARTITION_LEAST)
-    if left > PARTITIONS_MOST - request.set.partition_count:
+    if left > elements_left(request):
         return E2BIG
     while left > 0 and not cursor.failed:
         if parse_partition(request, cursor):
@@ -113,19 +120,20 @@ cdef void check_forgotten(FetchRequest *request, Cursor *cursor) noexcept nogil:
     """Where the forgotten topics stand, and that they are sound; fetch_set.pyx reads them."""
     cdef Text name
     cdef int32_t left, partitions
-    cdef int64_t all_partitions = 0
+    cdef int32_t allowed = elements_left(request)
     request.forgotten = cursor.at
     left = read_count(cursor, request.head.flexible, 3)
-    if left > PARTITIONS_MOST:
+    allowed -= left
+    if allowed < 0:
         cursor_fail(cursor)
     while left > 0 and not cursor.failed:
         fetch_read_name(request, cursor, &name)
         partitions = read_count(cursor, request.head.flexible, 4)
-        if partitions > 0:
-            all_partitions += partitions
-            cursor_skip(cursor, <int64_t>partitions * 4)
-        if all_partitions > PARTITIONS_MOST:
+        if partitions > allowed:
             cursor_fail(cursor)
+        elif partitions > 0:
+            cursor_skip(cursor, <int64_t>partitions * 4)
+            allowed -= partitions
         if request.head.flexible:
             skip_tags(cursor)
         left -= 1
@@ -167,6 +175,31 @@ cdef int copy_frame(FetchRequest *request, const uint8_t *frame, int64_t size) n
     return 0
 
 
+cdef int name_once(FetchSet *set) noexcept nogil:
+    """As in Kafka, a partition that is named again stays where it was and is asked for as the last
+    time. 0 or ENOMEM."""
+    cdef NamedOnce named
+    cdef FetchTopic *topic
+    cdef int32_t number, place
+    cdef int32_t kept = 0
+    if set.partition_count < 2:
+        return 0
+    if named_begin(&named, set.partition_count):
+        return ENOMEM
+    for number in range(set.partition_count):
+        topic = &set.topics[set.partitions[number].topic]
+        place = named_put(&named, topic.name, topic.name_size, set.partitions[number].index, kept)
+        if place < kept:
+            set.partitions[number].topic = set.partitions[place].topic
+        else:
+            kept += 1
+        if place < number:
+            set.partitions[place] = set.partitions[number]
+    set.partition_count = kept
+    named_end(&named)
+    return 0
+
+
 cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
                              int64_t size) noexcept nogil:
     cdef Cursor cursor
@@ -191,7 +224,7 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
         request.session_id = cursor_get32(&cursor)
         request.session_epoch = cursor_get32(&cursor)
     left = read_count(&cursor, request.head.flexible, 4)
-    if left > PARTITIONS_MOST:
+    if left > elements_left(request):
         return TOO_MANY
     while left > 0 and not cursor.failed:
         error = parse_topic(request, &cursor)
@@ -208,6 +241,9 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
         parse_tags(request, &cursor)
     if cursor.failed:
         return "malformed Fetch request"
+    # (a session keeps its partitions apart itself)
+    if request.session_epoch <= 0 and name_once(&request.set):
+        return "out of memory for a Fetch request"
     return NULL
 
 

@@ -166,6 +166,7 @@ cdef struct Plane:
     int32_t max_request_bytes
     int32_t max_control_bytes   # of a request that the control plane answers
     int32_t max_fetch_bytes
+    int32_t max_elements        # of one Produce or Fetch: topics and partitions
     void *sessions              # of fetches, see fetch_sessions.pxd
     int32_t node_id
     int32_t reactor_count

@@ -6,6 +6,7 @@ from fastlog_ext.cursor cimport (
     Cursor, cursor_get16, cursor_get32, cursor_init, cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
 from fastlog_ext.growing cimport with_room
+from fastlog_ext.named_once cimport NamedOnce, named_begin, named_end, named_put
 from fastlog_ext.plane cimport Response
 from fastlog_ext.responses cimport response_reserve
 from fastlog_ext.stats cimport ALLOCATIONS, count
@@ -19,10 +20,9 @@ cdef enum:
     BY_ID_FROM = 13
     INVALID_OFFSET = -1
     PARTITION_LEAST = 6         # bytes that any version's partition takes at least
-    # of one request, and so many topics: each takes many times its bytes in memory
-    PARTITIONS_MOST = 262144    # TOO_MANY tells it
 
-cdef const char *TOO_MANY = "a Produce request of more than 262144 topics or partitions"
+cdef const char *TOO_MANY = (
+    "a Produce request of more topics and partitions than fastlog.request.elements.max")
 
 
 cdef ProduceTopic *new_topic(ProduceRequest *request) noexcept nogil:
@@ -47,6 +47,13 @@ cdef ProducePartition *new_partition(ProduceRequest *request) noexcept nogil:
     request.partitions = <ProducePartition *>grown
     request.partition_count += 1
     return &request.partitions[request.partition_count - 1]
+
+
+cdef inline int32_t elements_left(ProduceRequest *request) noexcept nogil:
+    """How many topics and partitions may still come: each takes many times its bytes in memory,
+    and its time of the reactor's turn."""
+    return (request.reactor.plane.max_elements - request.topic_count
+            - request.partition_count)
 
 
 cdef int parse_partition(ProduceRequest *request, Cursor *cursor) noexcept nogil:
@@ -85,7 +92,7 @@ cdef int parse_topic(ProduceRequest *request, Cursor *cursor) noexcept nogil:
         if name.data == NULL:
             cursor.failed = 1
     left = read_count(cursor, request.head.flexible, PARTITION_LEAST)
-    if left > PARTITIONS_MOST - request.partition_count:
+    if left > elements_left(request):
         return E2BIG
     topic.partition_count = left if left > 0 else 0
     while left > 0 and not cursor.failed:
@@ -94,6 +101,36 @@ cdef int parse_topic(ProduceRequest *request, Cursor *cursor) noexcept nogil:
         left -= 1
     if request.head.flexible:
         skip_tags(cursor)
+    return 0
+
+
+cdef int name_once(ProduceRequest *request) noexcept nogil:
+    """As in Kafka, of a partition that is named again only the last records count. 0 or ENOMEM."""
+    cdef NamedOnce named
+    cdef ProduceTopic *topic
+    cdef int32_t place, topic_number, left
+    cdef int32_t number = 0
+    cdef int32_t kept = 0
+    if request.partition_count < 2:
+        return 0
+    if named_begin(&named, request.partition_count):
+        return ENOMEM
+    for topic_number in range(request.topic_count):
+        topic = &request.topics[topic_number]
+        left = topic.partition_count
+        topic.partition_count = 0
+        while left > 0:
+            place = named_put(&named, topic.name, topic.name_size,
+                              request.partitions[number].index, kept)
+            if place < number:
+                request.partitions[place] = request.partitions[number]
+            if place == kept:
+                topic.partition_count += 1
+                kept += 1
+            number += 1
+            left -= 1
+    request.partition_count = kept
+    named_end(&named)
     return 0
 
 
@@ -112,7 +149,7 @@ cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame,
     request.acks = cursor_get16(&cursor)
     request.timeout_ms = cursor_get32(&cursor)
     left = read_count(&cursor, request.head.flexible, 3)
-    if left > PARTITIONS_MOST:
+    if left > elements_left(request):
         return TOO_MANY
     while left > 0 and not cursor.failed:
         error = parse_topic(request, &cursor)
@@ -125,6 +162,8 @@ cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame,
         skip_tags(&cursor)
     if cursor.failed:
         return "malformed Produce request"
+    if name_once(request):
+        return "out of memory for a Produce request"
     return NULL
 
 

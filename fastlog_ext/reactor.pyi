@@ -35,6 +35,7 @@ class DataPlane:
         request_memory: int = 536870912,
         walk_records: bool = False,
         max_decoded_bytes: int = 268435456,
+        max_elements: int = 131072,
         fetch_sessions: int = 1000,
         fetch_session_eviction_ms: int = 120000,
         file_send_min: int = -1,

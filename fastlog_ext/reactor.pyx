@@ -139,7 +139,8 @@ cdef class DataPlane:
     topics: the partition table. reactors: threads. max_request_bytes: a longer frame closes its
     connection; so does one above max_control_bytes that is for the control plane. max_fetch_bytes:
     bound of a Fetch response's records. request_memory: bytes of input buffers in use past which
-    connections are not read from. walk_records: validate every record of every batch.
+    connections are not read from. max_elements: a Produce or Fetch that names more topics and
+    partitions closes its connection. walk_records: validate every record of every batch.
     max_decoded_bytes: a Produce whose records expand to more, where they are looked at, is refused.
     fetch_sessions: remembered at most (KIP-227), in at most a quarter of request_memory; one unused
     for fetch_session_eviction_ms gives way.
@@ -158,7 +159,8 @@ cdef class DataPlane:
     def __cinit__(self, Topics topics not None, *, int reactors, int max_request_bytes=104857600,
                   int max_control_bytes=104857600, int max_fetch_bytes=57671680, int node_id=-1,
                   long long request_memory=536870912, bint walk_records=False,
-                  long long max_decoded_bytes=268435456, int fetch_sessions=1000,
+                  long long max_decoded_bytes=268435456, int max_elements=131072,
+                  int fetch_sessions=1000,
                   long long fetch_session_eviction_ms=120000, long long file_send_min=-1):
         cdef int number, error
         if reactors < 1 or reactors > 256:
@@ -176,6 +178,7 @@ cdef class DataPlane:
         self.plane.max_request_bytes = max_request_bytes
         self.plane.max_control_bytes = max_control_bytes
         self.plane.max_fetch_bytes = max_fetch_bytes
+        self.plane.max_elements = max_elements
         self.plane.node_id = node_id
         self.plane.walk_records = walk_records
         self.plane.max_decoded_bytes = max_decoded_bytes

@@ -149,4 +149,21 @@ def fetch_session_unknown(client: RawClient, version: int) -> None:
     session.step(2)
 
 
-CASES: list[Case] = [fetch_session, fetch_session_epochs, fetch_session_unknown]
+def fetch_session_duplicates(client: RawClient, version: int) -> None:
+    """Partitions that are named more than once where a session begins, goes on and forgets."""
+    topic = filled(client, "duplicates")
+    session = Session(client, version, [topic])
+    session.begin((topic, 0, 0), (topic, 1, 0), (topic, 0, 6), (topic, 0, 9))
+    session.step(1)
+    session.step(2, (topic, 0, 3), (topic, 0, 12))
+    session.step(3, (topic, 0, 6), forget=[(topic, 0), (topic, 1), (topic, 1)])
+    session.step(4, (topic, 1, 0), (topic, 1, 0))
+    session.step(5, *[(topic, 0, number % 13) for number in range(100)])
+
+
+CASES: list[Case] = [
+    fetch_session,
+    fetch_session_epochs,
+    fetch_session_unknown,
+    fetch_session_duplicates,
+]

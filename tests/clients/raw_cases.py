@@ -123,6 +123,30 @@ def produce_envelope(client: RawClient, version: int) -> None:
     client.ask(PRODUCE, version, acks=1, timeout_ms=1000, topic_data=both)
 
 
+def produce_duplicates(client: RawClient, version: int) -> None:
+    """A partition that is named more than once, at once and again: the last one counts."""
+    topic = made_topic(client, "duplicates", 3)
+    batches = [Batch([Record(b"%d" % number)] * number).encode() for number in range(1, 6)]
+    bad = Batch(crc_change=1).encode()
+
+    def send(name: str, *groups: list[tuple[int, bytes]]) -> None:
+        client.answers.append(name)
+        entries = [[{"index": index, "records": one} for index, one in some] for some in groups]
+        topics = [{"name": topic, "partition_data": some} for some in entries]
+        client.ask(PRODUCE, version, acks=-1, timeout_ms=5000, topic_data=topics)
+        ends = [{"partition_index": index, "timestamp": -1} for index in range(3)]
+        client.ask(LIST_OFFSETS, 2, replica_id=-1, topics=[{"name": topic, "partitions": ends}])
+
+    send("twice", [(0, batches[0]), (0, batches[1])])
+    send("among others", [(0, batches[1]), (1, batches[2]), (0, batches[3]), (2, batches[4])])
+    send("topic twice", [(0, batches[0]), (1, batches[1])], [(1, batches[2]), (2, batches[3])])
+    send("topic twice, the same", [(0, batches[0])], [(0, batches[4])])
+    send("unknown", [(7, batches[0]), (7, batches[1])], [(7, batches[2])])
+    send("good, then bad", [(0, batches[0]), (0, bad)])
+    send("bad, then good", [(0, bad), (0, batches[0])])
+    send("many", [(number % 3, batches[number % 5]) for number in range(200)])
+
+
 def produce_without_acks(client: RawClient, version: int) -> None:
     """acks=0: no answer, and an error closes the connection."""
     topic = made_topic(client, "silent")
@@ -304,6 +328,40 @@ def fetch_positions(client: RawClient, version: int) -> None:
         fetch(client, version, topic, identity, fetch_offset=12, **waiting)
     fetch(client, version, topic, identity, isolation_level=1)
     fetch(client, version, topic, identity, rack_id="somewhere")
+
+
+def fetch_duplicates(client: RawClient, version: int) -> None:
+    """A partition that is named more than once: it is answered once, as it was named last."""
+    topic, other = filled(client, "duplicates"), filled(client, "others")
+    known = {"topic": topic, "topic_id": topic_id(client, topic)}
+    second = {"topic": other, "topic_id": topic_id(client, other)}
+    unknown = {"topic": f"{topic}-none", "topic_id": UNKNOWN_ID}
+    for one in (known, second):
+        client.comparable(one["topic_id"], "topic_id")
+
+    def ask(name: str, *groups: tuple[dict[str, Any], list[tuple[int, int]]], **more: Any) -> None:
+        client.answers.append(name)
+        whole = {"partition_max_bytes": more.pop("limit", 100_000)}
+        topics = [
+            {
+                **group,
+                "partitions": [{"partition": at, "fetch_offset": off, **whole} for at, off in some],
+            }
+            for group, some in groups
+        ]
+        fetch(client, version, topic, known["topic_id"], topics=topics, **more)
+
+    ask("twice", (known, [(0, 0), (0, 6)]))
+    ask("the last is wrong", (known, [(0, 0), (0, 1000)]))
+    ask("the first is wrong", (known, [(0, 1000), (0, 0)]))
+    ask("unknown", (known, [(7, 0), (7, 1), (-1, 0), (-1, 0)]), (unknown, [(0, 0), (0, 0)]))
+    ask("topic twice", (known, [(0, 0)]), (second, [(0, 3)]), (known, [(0, 9), (1, 0)]))
+    groups = (known, [(0, 9), (1, 0)]), (second, [(0, 3)]), (known, [(0, 3)])
+    ask("the order stays", *groups, limit=1)
+    ask("bounded", (known, [(0, 0)] * 3), (second, [(0, 0)] * 3), max_bytes=200)
+    ask("many", (known, [(0, number % 13) for number in range(500)]), (second, [(0, 3)] * 500))
+    ask("many unknown", (known, [(number % 50, 12) for number in range(500)]))
+    ask("waiting", (known, [(0, 0), (0, 12), (1, 0), (1, 0)]))
 
 
 def fetch_wrong(client: RawClient, version: int) -> None:
@@ -515,6 +573,7 @@ def find_coordinator(client: RawClient, version: int) -> None:
 CASES: dict[int, list[Case]] = {
     PRODUCE: [
         produce_envelope,
+        produce_duplicates,
         produce_without_acks,
         produce_odd_batches,
         produce_odd_records,
@@ -522,7 +581,7 @@ CASES: dict[int, list[Case]] = {
         produce_sequences,
         produce_limits,
     ],
-    FETCH: [fetch_positions, fetch_wrong],
+    FETCH: [fetch_positions, fetch_duplicates, fetch_wrong],
     LIST_OFFSETS: [list_offsets],
     METADATA: [metadata, metadata_makes_topics],
     CREATE_TOPICS: [create_topics],

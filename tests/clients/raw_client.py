@@ -15,7 +15,7 @@ TEXTS = {"error_message", "batch_index_error_message", "topic_config_error_messa
 NODES = {"node_id", "controller_id", "leader_id", "broker_id", "preferred_read_replica"}
 NODE_LISTS = {"replica_nodes", "isr_nodes", "offline_replicas"}
 # Kafka answers these in the order of a hash table, or good ones before bad ones
-UNORDERED = {"partition_responses": "index", "responses": "name", "topics": "name"}
+UNORDERED = {"responses": "name", "topics": "name"}
 RECENT_MS = 600_000
 
 
@@ -99,6 +99,8 @@ class RawClient:
         if isinstance(value, list):
             if name == "responses" and value and hasattr(value[0], "partitions"):
                 return self._fetched(value)
+            if name == "responses" and value and hasattr(value[0], "partition_responses"):
+                return self._produced(value)
             if name in UNORDERED and value and hasattr(value[0], UNORDERED[name]):
                 value = sorted(value, key=lambda one: getattr(one, UNORDERED[name]))
             inner = "node_id" if name in NODE_LISTS else ""
@@ -121,6 +123,16 @@ class RawClient:
                 place = (self.comparable(topic.topic), self._bytes(topic.topic_id, "topic_id"))
                 found.append((*place, partition.partition_index, self.comparable(partition)))
         return sorted(found, key=lambda entry: entry[:3])
+
+    def _produced(self, topics: list[Any]) -> list[Any]:
+        """The partitions of a Produce answer: Kafka names a topic once, wherever they stood."""
+        found: dict[str, list[Any]] = {}
+        for topic in topics:
+            found.setdefault(self.comparable(topic.name), []).extend(topic.partition_responses)
+        return [
+            (name, [self.comparable(one) for one in sorted(some, key=lambda one: one.index)])
+            for name, some in sorted(found.items())
+        ]
 
     def _number(self, value: int, name: str) -> Any:
         if name in NODES:

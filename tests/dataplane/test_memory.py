@@ -13,7 +13,7 @@ from .wire import batch, fetch, produce, read_produced, uvarint
 
 ROOT = Path(__file__).parents[2]
 LARGE = 3000  # partitions of one request
-BOUND = 1 << 18
+TOO_MANY = "request of more topics and partitions than fastlog.request.elements.max"
 
 
 def used(broker):
@@ -23,7 +23,7 @@ def used(broker):
 def test_a_large_fetch_that_waits_is_counted(broker):
     broker.topic("t")
     with broker.client() as client:
-        client.send(fetch({"t": [(0, 0)] * LARGE}, max_wait=60000))
+        client.send(fetch({"t": [(index, 0) for index in range(LARGE)]}, max_wait=60000))
         wait_until(lambda: broker.plane.stats()["fetches_parked"] == 1)
         assert used(broker) > 33 * LARGE
     wait_until(lambda: used(broker) == 0)
@@ -48,7 +48,7 @@ def test_more_partitions_than_any_client_names_are_refused_unread(broker):
     with broker.client() as client:
         client.send(head + bytes(16 * many))
         client.expect_close()
-    told = f"a Fetch request of more than {BOUND} topics or partitions"
+    told = f"a Fetch {TOO_MANY}"
     assert [(kind, text.split(": ")[1]) for kind, text in broker.plane.take_events()] == [
         ("malformed", told)
     ]
@@ -100,13 +100,13 @@ def test_a_large_produce_is_bounded_as_well(broker):
     with broker.client() as client:
         client.send(head + bytes(8 * many))
         client.expect_close()
-    told = f"a Produce request of more than {BOUND} topics or partitions"
+    told = f"a Produce {TOO_MANY}"
     assert [(kind, text.split(": ")[1]) for kind, text in broker.plane.take_events()] == [
         ("malformed", told)
     ]
     broker.topic("t")
     with broker.client() as client:
-        parts = client.produce({"t": [(0, None)] * LARGE})
+        parts = client.produce({"t": [(index, None) for index in range(LARGE)]})
         assert len(parts) == LARGE and all(part.error for part in parts)
     wait_until(lambda: used(broker) == 0)
 
@@ -147,7 +147,8 @@ def test_who_keeps_memory_and_does_not_go_on_makes_room(make_broker):
 
 def long_answers(partitions):
     """A Produce request of partitions without records: its answer is many times as long."""
-    body = b"\2\2t" + uvarint(partitions + 1) + (struct.pack(">i", 0) + b"\0\0") * partitions
+    each = b"".join(struct.pack(">i2x", index) for index in range(partitions))
+    body = b"\2\2t" + uvarint(partitions + 1) + each
     return (
         struct.pack(">hhihb", 0, 9, 1, -1, 0) + b"\0" + struct.pack(">hi", 1, 1000) + body + b"\0\0"
     )
@@ -159,7 +160,7 @@ def test_answers_that_nobody_reads_are_bounded(make_broker):
     broker.topic("t")
     request = long_answers(100_000)
     with contextlib.ExitStack() as opened:
-        for _ in range(30):
+        for _ in range(100):
             peer = opened.enter_context(broker.client(receive_buffer=4096))
             with contextlib.suppress(ConnectionError):
                 peer.send(request)
@@ -170,3 +171,45 @@ def test_answers_that_nobody_reads_are_bounded(make_broker):
     wait_until(lambda: used(broker) == 0)
     told = [text for kind, text in broker.plane.take_events() if kind == "connection_timed_out"]
     assert told and all("memory for requests is short" in text for text in told)
+
+
+def test_a_partition_that_is_named_many_times_is_answered_once(make_broker):
+    """Also where that is more than what one read of the connection brings; each answer would be
+    records again."""
+    broker = make_broker(reactors=1)
+    log = broker.topic("t", 2)[0]
+    log.append(batch(b"x" * 1000))
+    with broker.client() as client:
+        (part,) = client.fetch({"t": [(0, 7)] * LARGE + [(0, 0)]})
+        assert (part.index, part.error, len(part.records)) == (0, 0, log.size_bytes)
+        parts = client.fetch({"t": [(number % 2, 0) for number in range(LARGE)]})
+        assert [(part.index, bool(part.records)) for part in parts] == [(0, True), (1, False)]
+        (part,) = client.produce({"t": [(0, batch(b"lost"))] * LARGE + [(0, batch(b"kept"))]})
+        assert (part.error, part.base_offset, log.end_offset) == (0, 1, 2)
+
+
+def test_topics_and_partitions_of_a_request_are_bounded_together(make_broker):
+    broker = make_broker(max_elements=100)
+    broker.topic("t")
+    good = batch(b"x")
+    many = [(index, 0) for index in range(100)]
+    by_topic = {f"{index}": [(0, 0)] for index in range(51)}
+    with broker.client() as client:
+        assert len(client.fetch({"t": many[:99]})) == 99
+        assert len(client.produce({"t": [(index, good) for index in range(99)]})) == 99
+        assert client.fetch({"t": many[:50]}, forgotten={"t": range(48)})
+    produced = {topic: [(0, good)] for topic in by_topic}
+    for frame in (
+        fetch({"t": many}),
+        fetch(by_topic),
+        fetch({"t": many[:50]}, forgotten={"t": range(49)}),
+        fetch({"t": many[:50]}, forgotten={str(index): [0] for index in range(25)}),
+        fetch({"t": many[:50]}, forgotten={str(index): [] for index in range(50)}),
+        produce({"t": [(index, good) for index in range(100)]}),
+        produce(produced),
+    ):
+        with broker.client() as client:
+            client.send(frame)
+            client.expect_close()
+    assert [kind for kind, _ in broker.plane.take_events()] == ["malformed"] * 7
+    wait_until(lambda: used(broker) == 0)

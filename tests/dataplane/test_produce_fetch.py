@@ -64,7 +64,7 @@ def test_fetch_returns_the_bytes_in_every_version(broker, version):
 
 @pytest.mark.parametrize("version", (7, 9, 13))
 def test_produce_errors_of_a_partition(broker, version):
-    broker.topic("t", 2, missing=[1])
+    broker.topic("t", 6, missing=[1])
     topic = key(broker, "t", version, 13)
     unknown = b"?" * 16 if version >= 13 else "nowhere"
     damaged = bytearray(batch(b"x"))
@@ -75,12 +75,12 @@ def test_produce_errors_of_a_partition(broker, version):
                 topic: [
                     (0, bytes(damaged)),
                     (1, batch(b"x")),
-                    (2, batch(b"x")),
+                    (6, batch(b"x")),
                     (-1, batch(b"x")),
-                    (0, None),
-                    (0, b""),
-                    (0, struct.pack(">q", 4) + batch(b"x")[8:]),
-                    (0, batch(b"good")),
+                    (2, None),
+                    (3, b""),
+                    (4, struct.pack(">q", 4) + batch(b"x")[8:]),
+                    (5, batch(b"good")),
                 ],
                 unknown: [(0, batch(b"x"))],
             },
@@ -97,27 +97,27 @@ def test_produce_errors_of_a_partition(broker, version):
 
 def test_the_request_is_refused_before_the_log_is_asked(broker):
     """Kafka's order: what is wrong with a batch itself, the acks, the leader, the log's checks."""
-    broker.topic("t", 2, missing=[1])
+    broker.topic("t", 3, missing=[1, 2])
     with broker.client() as client:
-        parts = client.produce({"t": [(1, b"few bytes"), (1, batch(b"x"))]}, acks=2)
+        parts = client.produce({"t": [(1, b"few bytes"), (2, batch(b"x"))]}, acks=2)
         assert [p.error for p in parts] == [87, 21]
         # One that is not even a batch, or a transaction without its id, spoils the whole request.
         for bad, error in ((b"?" * 80, 2), (batch(b"x", attributes=0x10), 53)):
-            parts = client.produce({"t": [(0, batch(b"x")), (0, bad)], "u": [(0, b"")]})
+            parts = client.produce({"t": [(0, batch(b"x")), (1, bad)], "u": [(0, b"")]})
             assert [(p.error, p.log_start) for p in parts] == [(error, -1)] * 3
-        transaction = {"t": [(0, batch(b"x", attributes=0x10)), (0, batch(b"x"))]}
+        transaction = {"t": [(1, batch(b"x", attributes=0x10)), (0, batch(b"x"))]}
         parts = client.produce(transaction, transactional_id="a")
         assert [(p.error, p.log_start) for p in parts] == [(48, -1), (0, 0)]
 
 
 @pytest.mark.parametrize("version", (7, 8, 11, 13))
 def test_all_refused_records_are_named(broker, version):
-    broker.topic("t", compacted=1)
+    broker.topic("t", 2, compacted=1)
     topic = key(broker, "t", version, 13)
     many = 20_000
     with broker.client() as client:
         one, other = client.produce(
-            {topic: [(0, batch(b"x", b"y")), (0, batch(*[b""] * many))]}, version=version
+            {topic: [(0, batch(b"x", b"y")), (1, batch(*[b""] * many))]}, version=version
         )
         assert (one.error, other.error) == (87, 87)
         if version < 8:
@@ -162,10 +162,11 @@ def topics_fetched(data, version):
 
 
 def test_fetch_errors_of_a_partition(broker):
-    log = broker.topic("t", 2, missing=[1])[0]
-    log.append(batch(b"x"))
+    logs = broker.topic("t", 3, missing=[1])
+    logs[0].append(batch(b"x"))
+    logs[2].append(batch(b"x"))
     with broker.client() as client:
-        parts = client.fetch({"t": [(0, 2), (0, -1), (1, 0), (2, 0)], "u": [(0, 0)]}, max_wait=5000)
+        parts = client.fetch({"t": [(0, 2), (2, -1), (1, 0), (3, 0)], "u": [(0, 0)]}, max_wait=5000)
         assert [p.error for p in parts] == [1, 1, 6, 3, 3]
         assert [p.high_watermark for p in parts] == [-1] * 5
         assert [p.aborted for p in parts] == [None, None, None, [], []]
@@ -173,7 +174,7 @@ def test_fetch_errors_of_a_partition(broker):
         assert part.error == 100
         (part,) = client.fetch({"t": [(0, 0)]}, leader_epoch=7)
         assert part.error == 75
-        log.become_leader(3)
+        logs[0].become_leader(3)
         (part,) = client.fetch({"t": [(0, 0)]}, leader_epoch=0)
         assert part.error == 74
         (part,) = client.fetch({"t": [(0, 0)]}, replica=5)

@@ -81,10 +81,9 @@ ROWS = (
         "fastlog.request.elements.max",
         Kind.INT,
         131072,
-        "Elements that all arrays of one request together may have, in a request that is neither "
-        "Produce nor Fetch; one with more closes the connection. Those two may have 262144 topics "
-        "and as many partitions, whatever is set here.",
-        check=Range(1000),
+        "Elements that all arrays of one request together may have; in a Produce or a Fetch, its "
+        "topics and partitions. One with more closes the connection.",
+        check=Range(1000, 2**31 - 1),
     ),
     works(
         "fastlog.validate.records",
