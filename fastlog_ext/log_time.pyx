@@ -2,7 +2,8 @@
 decide."""
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
-from fastlog_ext.batch cimport BatchInfo, batch_find_max_timestamp, batch_find_timestamp
+from fastlog_ext.batch cimport (
+    BatchInfo, batch_crc_ok, batch_find_max_timestamp, batch_find_timestamp)
 from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
 from fastlog_ext.files cimport read_at
 from fastlog_ext.index cimport index_floor, index_is_on_file
@@ -39,6 +40,12 @@ cdef int search_batch(TimeQuery *query, SegmentFiles *files, int64_t position,
             found = batch_find_max_timestamp(data, info, &query.offset, &query.timestamp)
         else:
             found = batch_find_timestamp(data, info, query.target, &query.offset, &query.timestamp)
+        if found < 0 and batch_crc_ok(data, info):
+            # As its producer signed it, and yet no records, or too many bytes of them: nobody will
+            # ever find more in it than its header tells.
+            query.offset = info.base_offset
+            query.timestamp = info.max_timestamp
+            found = 1
     free(data)
     if found == 1:
         query.leader_epoch = info.leader_epoch

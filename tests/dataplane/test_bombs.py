@@ -105,3 +105,14 @@ def test_counts_of_topics_and_tags_are_bounded(broker, kind):
             client.send(frame)
             assert client.receive(), "that many are answered"
     wait_until(lambda: broker.plane.stats()["request_memory"] == 0)
+
+
+def test_a_time_is_looked_up_in_a_bomb_once(make_broker):
+    """It was decompressed up to the limit 64 times; its header says what can be said."""
+    logs = make_broker().topic("t", 2)
+    nonsense = b"this is no gzip at all"
+    for log, body in zip(logs.values(), (nonsense, zeros(GZIP, 300 * MIB)), strict=True):
+        log.append(batch(b"before", timestamp=-1))
+        log.append(compressed_batch(GZIP, body))
+        log.append(batch(b"behind", timestamp=9))
+        assert [log.offset_for_timestamp(time)[:2] for time in (0, 1)] == [(1, 0), (2, 9)]
