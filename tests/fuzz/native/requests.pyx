@@ -7,7 +7,7 @@ from fastlog_ext.cursor cimport Cursor, cursor_init
 from fastlog_ext.endian cimport get16, put16
 from fastlog_ext.fetch_request cimport FetchRequest, fetch_encode, fetch_parse
 from fastlog_ext.plane cimport (
-    FETCH_FIRST, FETCH_LAST, PRODUCE_FIRST, PRODUCE_LAST, Connection, Reactor, Response)
+    FETCH_FIRST, FETCH_LAST, PRODUCE_FIRST, PRODUCE_LAST, Connection, Plane, Reactor, Response)
 from fastlog_ext.produce_request cimport ProduceRequest, produce_encode, produce_parse
 from fastlog_ext.wire cimport RequestHead, read_head
 from tests.fuzz.native.loop cimport Target
@@ -19,13 +19,18 @@ cdef ProduceRequest produce
 cdef FetchRequest fetch
 cdef Response response
 cdef Connection connection
+cdef Plane plane
 cdef Reactor reactor
 memset(&produce, 0, sizeof(produce))
 memset(&fetch, 0, sizeof(fetch))
 memset(&response, 0, sizeof(response))
+memset(&plane, 0, sizeof(plane))
 memset(&reactor, 0, sizeof(reactor))
 memset(&connection, 0, sizeof(connection))
 reactor.file_send_min = 1 << 40
+plane.max_elements = 131072
+plane.budget.limit = 1 << 40
+reactor.plane = &plane
 connection.reactor = &reactor
 response.connection = &connection
 produce.reactor = &reactor
