@@ -1,7 +1,5 @@
 """A reader whose records are on the disk only waits for it alone."""
 
-import ctypes
-import mmap
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +9,7 @@ import pytest
 
 from tests.broker.clients import FETCH, NONE, Client
 from tests.clients.batches import Batch, Record
+from tests.peers import page_cache
 from tests.peers.fastlog import FastlogBroker
 from tests.peers.faulty_disk import FaultyDisk
 
@@ -50,10 +49,7 @@ def broker(disk: FaultyDisk, tmp_path: Path) -> Iterator[FastlogBroker]:
 def forget(folder: Path) -> None:
     """Drops the files from the page cache."""
     for path in folder.iterdir():
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
+        page_cache.forget(path)
 
 
 def ask_for(client: Client, offset: int) -> None:
@@ -164,15 +160,7 @@ def replay(*clients: Client) -> None:
 
 def is_cached(disk: FaultyDisk, position: int) -> bool:
     """Whether the page there of the segment is in the page cache."""
-    with open(disk.folder / "old-0" / f"{0:020d}.log", "r+b") as file:
-        mapped = mmap.mmap(file.fileno(), 0)
-    resident = ctypes.create_string_buffer(len(mapped) // mmap.PAGESIZE + 1)
-    view = (ctypes.c_char * len(mapped)).from_buffer(mapped)
-    size = ctypes.c_size_t(len(mapped))
-    assert ctypes.CDLL(None).mincore(ctypes.byref(view), size, resident) == 0
-    del view
-    mapped.close()
-    return bool(resident.raw[position // mmap.PAGESIZE] & 1)
+    return page_cache.is_cached(disk.folder / "old-0" / f"{0:020d}.log", position)
 
 
 def comes_about(condition: Callable[[], bool]) -> bool:
@@ -197,9 +185,8 @@ def test_what_was_cached_is_kept(large: FastlogBroker, disk: FaultyDisk):
     """A reader that finds a hole, then much that is cached, then a hole."""
     path = disk.folder / "old-0" / f"{0:020d}.log"
     path.read_bytes()
-    with path.open("rb") as file:
-        for start, size in ((0, 400_000), (12_000_000, 0)):
-            os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_DONTNEED)
+    for start, size in ((0, 400_000), (12_000_000, 0)):
+        page_cache.forget(path, start, size)
     assert is_cached(disk, 8_000_000) and not is_cached(disk, 12_500_000)
     with Client(large) as client:
         replay(client)

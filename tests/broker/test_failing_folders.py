@@ -14,6 +14,7 @@ import pytest
 from tests.broker.clients import NONE, STORAGE_ERROR, Client
 from tests.clients.batches import Batch, Record
 from tests.console.command import ROOT, fastlog
+from tests.peers import page_cache
 from tests.peers.fastlog import FastlogBroker
 from tests.peers.faulty_disk import FaultyDisk
 from tests.peers.kafka import KafkaBroker
@@ -197,9 +198,7 @@ def test_a_read_error(broker: FastlogBroker, disk: FaultyDisk):
     broker.start()  # nothing is cached
     with Client(broker) as client:
         for path in disk.folder.glob("t-*/*.log"):
-            descriptor = os.open(path, os.O_RDONLY)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(descriptor)
+            page_cache.forget(path)
         disk.fail(errno.EIO, "read")
         assert client.fetch("t", bad[0]).error_code == STORAGE_ERROR
         check_offline_alone(broker, client, bad)

@@ -1,9 +1,11 @@
 """The threads that read from a disk for the reactors."""
 
 import os
+from pathlib import Path
 
 import pytest
 
+from tests.peers import page_cache
 from tests.peers.faulty_disk import FaultyDisk
 
 from .waiting import wait_until
@@ -22,8 +24,7 @@ def forget(log):
     """Writes the log to the disk and drops it from the page cache."""
     log.flush()
     for segment in log.segments():
-        with open(segment["path"], "rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        page_cache.forget(Path(segment["path"]))
 
 
 def test_reads_that_come_together_wait_together(disk, make_broker):
