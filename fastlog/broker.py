@@ -30,6 +30,7 @@ from fastlog.logs.errors import FolderError, FolderNotUsable, is_storage_failure
 from fastlog.logs.folder import CLEAN_MARKER, Identity, LogFolder
 from fastlog.logs.folders import LogFolders, open_folders, partitions_in
 from fastlog.logs.manager import Intervals
+from fastlog.lookups import Lookups
 from fastlog.protocol.errors import ErrorCode, KafkaError
 from fastlog.requests import RequestPump
 from fastlog_ext.partition_log import Log
@@ -72,6 +73,7 @@ class Broker:
         self.logs_opened = False
         self.failed = asyncio.Event()  # nothing is left to serve: `stop` is all that remains
         self.table = Topics()
+        self.lookups = Lookups(settings["fastlog.decompressed.max.bytes"])
         self.cluster_id = ""
         self.broker_id = -1
         self.descriptors = 0  # the limit on open files
@@ -389,6 +391,7 @@ class Broker:
 
     def serve(self) -> None:
         """Starts the threads that answer."""
+        self.started.callback(self.lookups.close)
         facade = Facade(self)
         self.pump = RequestPump(self.plane, facade.dispatch)
         self.pump.start()

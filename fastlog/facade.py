@@ -83,6 +83,14 @@ class Facade:
         """A producer id that nobody else has, with its first epoch."""
         return await self.producer_ids.next(), 0
 
+    async def find_time(self, log, timestamp: int | None) -> tuple[int, int, int] | None:
+        """The first record that is as late, or (None) has the greatest timestamp."""
+        return await self.broker.lookups.by_time(log, timestamp)
+
+    async def look_into(self, log, function):
+        """What a function finds of a log."""
+        return await self.broker.lookups.quick(log, function)
+
     async def run_blocking(self, function, *arguments):
         """Runs what may wait for the disk, away from the event loop."""
         call = functools.partial(function, *arguments)

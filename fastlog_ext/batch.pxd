@@ -59,9 +59,10 @@ cdef void batch_stamp_append_time(uint8_t *data, const BatchInfo *info,
 cdef int batch_correct(uint8_t *data, const BatchInfo *info) noexcept nogil
 
 # The first record in the batch with timestamp >= target (records walked, decompressed in bounded
-# steps). 1 found, 0 none, -1 corrupt.
+# steps). `left`: bytes that may be decompressed; those that were are taken from it, and a batch of
+# more leaves it negative. 1 found, 0 none, -1 corrupt or more.
 cdef int batch_find_timestamp(const uint8_t *data, const BatchInfo *info, int64_t target,
-                              int64_t *offset, int64_t *timestamp) noexcept nogil
+                              int64_t *left, int64_t *offset, int64_t *timestamp) noexcept nogil
 # The first record that carries the batch's greatest timestamp. Same results.
-cdef int batch_find_max_timestamp(const uint8_t *data, const BatchInfo *info,
+cdef int batch_find_max_timestamp(const uint8_t *data, const BatchInfo *info, int64_t *left,
                                   int64_t *offset, int64_t *timestamp) noexcept nogil

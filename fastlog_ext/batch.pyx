@@ -332,13 +332,19 @@ cdef int32_t batch_refused_records(const uint8_t *data, const BatchInfo *info,
 # ---- searching
 
 
+cdef void end_search(Walk *walk, int64_t *left) noexcept nogil:
+    if walk.compressed:
+        left[0] -= walk.decoder.produced
+    walk_close(walk)
+
+
 cdef int batch_find_timestamp(const uint8_t *data, const BatchInfo *info, int64_t target,
-                              int64_t *offset, int64_t *timestamp) noexcept nogil:
+                              int64_t *left, int64_t *offset, int64_t *timestamp) noexcept nogil:
     cdef Walk walk
     cdef WalkedRecord record
     cdef int32_t i
     cdef int found = 0
-    if walk_open(&walk, data, info, BATCH_DECODED_MAX) != 0:
+    if walk_open(&walk, data, info, left[0]) != 0:
         return -1
     for i in range(info.record_count):
         if not walk_record(&walk, &record):
@@ -349,17 +355,17 @@ cdef int batch_find_timestamp(const uint8_t *data, const BatchInfo *info, int64_
             timestamp[0] = record.timestamp
             found = 1
             break
-    walk_close(&walk)
+    end_search(&walk, left)
     return found
 
 
-cdef int batch_find_max_timestamp(const uint8_t *data, const BatchInfo *info,
+cdef int batch_find_max_timestamp(const uint8_t *data, const BatchInfo *info, int64_t *left,
                                   int64_t *offset, int64_t *timestamp) noexcept nogil:
     cdef Walk walk
     cdef WalkedRecord record
     cdef int32_t i
     cdef int found = 0
-    if walk_open(&walk, data, info, BATCH_DECODED_MAX) != 0:
+    if walk_open(&walk, data, info, left[0]) != 0:
         return -1
     for i in range(info.record_count):
         if not walk_record(&walk, &record):
@@ -369,7 +375,7 @@ cdef int batch_find_max_timestamp(const uint8_t *data, const BatchInfo *info,
             offset[0] = <int64_t>(<uint64_t>info.base_offset + <uint64_t>record.offset_delta)
             timestamp[0] = record.timestamp
             found = 1
-    walk_close(&walk)
+    end_search(&walk, left)
     return found
 
 
@@ -465,17 +471,18 @@ def find_timestamp(data, target=None):
     cdef Py_buffer view
     cdef BatchInfo info
     cdef int64_t offset = -1, timestamp = -1, wanted = 0 if target is None else target
+    cdef int64_t left = BATCH_DECODED_MAX
     cdef bint greatest = target is None
     cdef int result = -1
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     with nogil:
         if batch_parse(<const uint8_t *>view.buf, view.len, &info) == 0:
             if greatest:
-                result = batch_find_max_timestamp(<const uint8_t *>view.buf, &info, &offset,
+                result = batch_find_max_timestamp(<const uint8_t *>view.buf, &info, &left, &offset,
                                                   &timestamp)
             else:
-                result = batch_find_timestamp(<const uint8_t *>view.buf, &info, wanted, &offset,
-                                              &timestamp)
+                result = batch_find_timestamp(<const uint8_t *>view.buf, &info, wanted, &left,
+                                              &offset, &timestamp)
     PyBuffer_Release(&view)
     if result < 0:
         raise CorruptBatch("the batch or its records are malformed")

@@ -286,9 +286,10 @@ cdef int next_snappy_block(Decoder *decoder, SnappyState *state) noexcept nogil:
             return -1
     if snappy_uncompressed_length(<const char *>decoder.source, <size_t>size, &length) != SNAPPY_OK:
         return -1
-    if (<int64_t>length > decoder.limit - decoder.produced
-            or <int64_t>length > size * SNAPPY_EXPANSION):
-        decoder.produced = max(decoder.produced, <int64_t>length)
+    if <int64_t>length > decoder.limit - decoder.produced:
+        decoder.produced += <int64_t>length     # so that it is told from what is corrupt
+        return -1
+    if <int64_t>length > size * SNAPPY_EXPANSION:
         return -1
     if <int64_t>length > state.block_capacity:
         grown = <uint8_t *>realloc(state.block, length)

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from fastlog_ext.batch cimport (
     BatchInfo, batch_crc_ok, batch_find_max_timestamp, batch_find_timestamp)
-from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
+from fastlog_ext.batch_scan cimport SCAN_WINDOW, BatchScan, scan_next, scan_start
 from fastlog_ext.files cimport read_at
 from fastlog_ext.index cimport index_floor, index_is_on_file
 from fastlog_ext.log_read cimport segment_locate
@@ -15,38 +15,44 @@ from fastlog_ext.segment cimport (
 from fastlog_ext.system cimport fence_seq, load64, load64_seq
 
 cdef enum:
-    GREATEST = 1
     TRIES = 64
-
-cdef struct TimeQuery:
-    # the first record with the batch's greatest timestamp, instead of >= target
-    int greatest
-    int64_t target
-    int64_t log_start_offset
-    int64_t end_offset
-    int64_t offset
-    int64_t timestamp
-    int32_t leader_epoch
+    UNREADABLE = -2
 
 
-cdef int search_batch(TimeQuery *query, SegmentFiles *files, int64_t position,
-                      const BatchInfo *info) noexcept nogil:
+cdef int walk_batch(TimeQuery *query, SegmentFiles *files, int64_t position,
+                    const BatchInfo *info) noexcept nogil:
+    """-1: it cannot be read. -2: nor can the records in it, or they are too many bytes."""
     cdef int found = -1
     cdef uint8_t *data = <uint8_t *>malloc(info.size)
     if data == NULL:
         return -1
     if read_at(files.log_fd, data, info.size, position) == info.size:
         if query.greatest:
-            found = batch_find_max_timestamp(data, info, &query.offset, &query.timestamp)
+            found = batch_find_max_timestamp(data, info, &query.left, &query.offset,
+                                             &query.timestamp)
         else:
-            found = batch_find_timestamp(data, info, query.target, &query.offset, &query.timestamp)
-        if found < 0 and batch_crc_ok(data, info):
-            # As its producer signed it, and yet no records, or too many bytes of them: nobody will
-            # ever find more in it than its header tells.
-            query.offset = info.base_offset
-            query.timestamp = info.max_timestamp
-            found = 1
+            found = batch_find_timestamp(data, info, query.target, &query.left, &query.offset,
+                                         &query.timestamp)
+        if found < 0 and (query.left < 0 or batch_crc_ok(data, info)):
+            found = UNREADABLE
     free(data)
+    return found
+
+
+cdef int search_batch(TimeQuery *query, SegmentFiles *files, int64_t position,
+                      const BatchInfo *info) noexcept nogil:
+    cdef int found = UNREADABLE
+    query.left -= info.size
+    if query.left >= 0:
+        found = walk_batch(query, files, position, info)
+    if query.left < 0 and query.quick:
+        return TIME_TOO_LONG
+    if found == UNREADABLE:
+        # As its producer signed it, and yet no records, or too many bytes of them: nobody will
+        # ever find more in it than its header tells.
+        query.offset = info.base_offset
+        query.timestamp = info.max_timestamp
+        found = 1
     if found == 1:
         query.leader_epoch = info.leader_epoch
         # The log may start inside a batch; what lies below that is not there any more.
@@ -70,6 +76,10 @@ cdef int search_files(TimeQuery *query, Segment *segment, SegmentFiles *files,
         found = scan_next(&scan, &position, &info)
         if found != 1:
             return 0 if found == 0 else -1
+        if query.quick:
+            query.left -= min(<int64_t>info.size, <int64_t>SCAN_WINDOW)
+            if query.left < 0:
+                return TIME_TOO_LONG
         if info.max_timestamp >= query.target:
             found = search_batch(query, files, position, &info)
             if found != 0:
@@ -160,7 +170,7 @@ cdef int greatest_timestamp(PartitionLog *log, TimeQuery *query) noexcept nogil:
     return 1 if query.target >= 0 else 0
 
 
-cdef int answer(PartitionLog *log, TimeQuery *query) noexcept nogil:
+cdef int log_find_time(PartitionLog *log, TimeQuery *query) noexcept nogil:
     cdef LogView view
     cdef int64_t generation
     cdef int tries, found = -1
@@ -173,34 +183,6 @@ cdef int answer(PartitionLog *log, TimeQuery *query) noexcept nogil:
         if found == 1:
             found = search(log, query)
         fence_seq()
-        if found >= 0 and load64_seq(&log.generation) == generation:
+        if found == TIME_TOO_LONG or load64_seq(&log.generation) == generation:
             break
-    return found
-
-
-cdef int log_offset_for_timestamp(PartitionLog *log, int64_t target, int64_t *offset,
-                                  int64_t *timestamp,
-                                  int32_t *leader_epoch) noexcept nogil:
-    cdef TimeQuery query
-    cdef int found
-    query.greatest = 0
-    query.target = target
-    found = answer(log, &query)
-    if found == 1:
-        offset[0] = query.offset
-        timestamp[0] = query.timestamp
-        leader_epoch[0] = query.leader_epoch
-    return found
-
-
-cdef int log_offset_of_max_timestamp(PartitionLog *log, int64_t *offset, int64_t *timestamp,
-                                     int32_t *leader_epoch) noexcept nogil:
-    cdef TimeQuery query
-    cdef int found
-    query.greatest = GREATEST
-    found = answer(log, &query)
-    if found == 1:
-        offset[0] = query.offset
-        timestamp[0] = query.timestamp
-        leader_epoch[0] = query.leader_epoch
     return found

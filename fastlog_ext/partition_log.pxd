@@ -30,7 +30,7 @@ cdef class Log:
     cdef change_leader(self, int32_t is_leader, int32_t leader_epoch)
     cdef roll_when(self, int64_t due_ms)
     cdef list submit(self, list batches, signed char origin, int32_t leader_epoch)
-    cdef find_time(self, int64_t timestamp, int greatest)
+    cdef find_time(self, int64_t timestamp, bint greatest, int64_t walk_max, bint quick)
 
 # A sequential reader that remembers its place.
 cdef class Reader:

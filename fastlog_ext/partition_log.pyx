@@ -5,6 +5,7 @@ import resource
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
+from fastlog_ext.batch_format cimport BATCH_DECODED_MAX
 from fastlog_ext.disk cimport Disk, DiskState
 from fastlog_ext.files cimport read_at
 from fastlog_ext.leader_epochs cimport leader_epochs_assign
@@ -15,7 +16,7 @@ from fastlog_ext.log_settings import DEFAULTS
 from fastlog_ext.log_state cimport (
     SegmentList, log_fail, log_live_count, log_segments, partition_log_new)
 from fastlog_ext.log_submit cimport append_all
-from fastlog_ext.log_time cimport log_offset_for_timestamp, log_offset_of_max_timestamp
+from fastlog_ext.log_time cimport TIME_TOO_LONG, TimeQuery, log_find_time
 from fastlog_ext.log_trim cimport (
     close_log, flush, raise_log_start, roll, take_offline, truncate, truncate_fully)
 from fastlog_ext.producer_state cimport producer_expire, producer_list
@@ -47,6 +48,10 @@ cdef ReclaimSlot *enter() noexcept nogil:
 cdef void leave(ReclaimSlot *slot) noexcept nogil:
     reclaim_unregister(slot)
     reclaim_collect()
+
+
+class LongLookup(Exception):
+    """A lookup by time that would walk more than it may."""
 
 
 cdef class Log:
@@ -302,30 +307,36 @@ cdef class Log:
 
     # --- time and epochs ---
 
-    def offset_for_timestamp(self, int64_t timestamp):
-        """(offset, timestamp, leader epoch) of the first record that is as late, or None."""
-        return self.find_time(timestamp, 0)
+    def offset_for_timestamp(self, int64_t timestamp, *, int64_t walk_max=BATCH_DECODED_MAX,
+                             bint quick=False):
+        """(offset, timestamp, leader epoch) of the first record that is as late, or None.
 
-    def offset_of_max_timestamp(self):
+        Where more than `walk_max` bytes of batches and records would have to be walked, a batch's
+        header answers; or, with `quick`, LongLookup is raised."""
+        return self.find_time(timestamp, False, walk_max, quick)
+
+    def offset_of_max_timestamp(self, *, int64_t walk_max=BATCH_DECODED_MAX, bint quick=False):
         """As offset_for_timestamp, of the first record with the greatest timestamp."""
-        return self.find_time(0, 1)
+        return self.find_time(0, True, walk_max, quick)
 
-    cdef find_time(self, int64_t timestamp, int greatest):
+    cdef find_time(self, int64_t timestamp, bint greatest, int64_t walk_max, bint quick):
         cdef PartitionLog *log = self.pointer()
-        cdef int64_t offset = -1, found_timestamp = -1
-        cdef int32_t epoch = -1
+        cdef TimeQuery query
         cdef int found
         cdef ReclaimSlot *slot
+        query.greatest = greatest
+        query.target = timestamp
+        query.left = walk_max
+        query.quick = quick
         with nogil:
             slot = enter()
-            if greatest:
-                found = log_offset_of_max_timestamp(log, &offset, &found_timestamp, &epoch)
-            else:
-                found = log_offset_for_timestamp(log, timestamp, &offset, &found_timestamp, &epoch)
+            found = log_find_time(log, &query)
             leave(slot)
+        if found == TIME_TOO_LONG:
+            raise LongLookup(self.path)
         if found < 0:
             raise OSError(5, "the log cannot be read", self.path)
-        return (offset, found_timestamp, epoch) if found else None
+        return (query.offset, query.timestamp, query.leader_epoch) if found else None
 
     def end_offset_for_epoch(self, int32_t epoch) -> tuple:
         """(largest epoch <= the given one, its end offset), or (-1, -1) (KIP-101)."""

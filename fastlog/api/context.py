@@ -126,6 +126,16 @@ class Context(Protocol):
         """A producer id that nobody else has, and its first epoch. Raises KafkaError."""
         ...
 
+    def find_time(self, log: Any, timestamp: int | None) -> Awaitable[tuple[int, int, int] | None]:
+        """(offset, timestamp, leader epoch) of the log's first record that is as late; None: of the
+        first with the greatest timestamp. Raises OSError.
+        """
+        ...
+
+    def look_into(self, log: Any, function: Callable[[Any], Result]) -> Awaitable[Result]:
+        """What a function finds of a log that asks its disk for little."""
+        ...
+
     def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Awaitable[Result]:
         """Runs what may wait for the disk, away from the event loop."""
         ...

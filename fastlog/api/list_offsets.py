@@ -75,10 +75,7 @@ async def _find(
         offset = log.log_start_offset
         epoch = epoch_at(log, offset)
     elif wanted != LATEST_TIERED:  # nothing is tiered
-        if wanted == MAX_TIMESTAMP:
-            found = await context.run_blocking(log.offset_of_max_timestamp)
-        else:
-            found = await context.run_blocking(log.offset_for_timestamp, wanted)
+        found = await context.find_time(log, None if wanted == MAX_TIMESTAMP else wanted)
         if found is not None and found[0] < bound:
             offset, timestamp, epoch = found
     answer.offset, answer.timestamp = offset, timestamp
@@ -143,7 +140,7 @@ async def _list(
     if wanted < EARLIEST:
         raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
     log = _log(context, request, topic, partition)
-    starts = await context.run_blocking(_starts, log)
+    starts = await context.look_into(log, _starts)
     if wanted == EARLIEST:
         starts = starts[:1]
     elif wanted != LATEST:

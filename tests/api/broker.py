@@ -181,6 +181,14 @@ class Broker:
         self.producer_ids += 1
         return self.producer_ids, 0
 
+    async def find_time(self, log, timestamp):
+        if timestamp is None:
+            return log.offset_of_max_timestamp()
+        return log.offset_for_timestamp(timestamp)
+
+    async def look_into(self, log, function):
+        return function(log)
+
     async def run_blocking(self, function, *arguments):
         return await asyncio.to_thread(function, *arguments)
 

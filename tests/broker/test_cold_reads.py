@@ -1,5 +1,6 @@
 """A reader whose records are on the disk only waits for it alone."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.clients import FETCH, NONE, Client
+from tests.broker.clients import FETCH, LIST_OFFSETS, METADATA, NONE, Client
 from tests.clients.batches import Batch, Record
 from tests.peers import page_cache
 from tests.peers.fastlog import FastlogBroker
@@ -84,6 +85,38 @@ def test_others_go_on_meanwhile(broker: FastlogBroker, disk: FaultyDisk, offset)
         assert found.high_watermark == RECORDS
         assert int.from_bytes(found.records[:8]) == offset
         assert b"%dxxx" % offset in found.records[:200]
+
+
+def start_lookup(client: Client, topic: str) -> None:
+    """Sends a ListOffsets by time and does not wait for the answer."""
+    wanted = {"partition_index": 0, "timestamp": 1}
+    topics = [{"name": topic, "partitions": [wanted]}]
+    client.start(LIST_OFFSETS, 7, replica_id=-1, topics=topics)
+
+
+def found_time(client: Client) -> tuple[int, int]:
+    answer = client.finish(LIST_OFFSETS, 7).topics[0].partitions[0]
+    return answer.error_code, answer.offset
+
+
+def test_lookups_by_time_wait_alone(broker: FastlogBroker, disk: FaultyDisk):
+    """Many on a disk that stands still: nobody else waits for their threads."""
+    large = [{"name": f"{number}-{'x' * 200}"} for number in range(400)]
+    with contextlib.ExitStack() as stack:
+        asking = [stack.enter_context(Client(broker)) for _ in range(40)]
+        other = stack.enter_context(Client(broker))
+        assert other.produce("new", batch(0)) == (NONE, 0)
+        disk.hold()
+        for client in asking:
+            start_lookup(client, "old")
+        for _ in range(3):
+            found = other.ask(METADATA, 4, topics=large, allow_auto_topic_creation=False)
+            assert len(found.topics) == len(large), "what is large is read in a thread"
+            start_lookup(other, "new")
+            assert found_time(other) == (NONE, 0)
+        assert not any(client.answered() for client in asking)
+        disk.mend()
+        assert [found_time(client) for client in asking] == [(NONE, 0)] * len(asking)
 
 
 def test_a_batch_of_which_only_the_header_is_cached(fastlog_broker: FastlogBroker):

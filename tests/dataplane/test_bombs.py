@@ -8,6 +8,7 @@ import pytest
 
 from fastlog_ext import batch as batches
 from fastlog_ext import codecs
+from fastlog_ext.partition_log import LongLookup
 
 from .waiting import wait_until
 from .wire import PRODUCE, batch, crc32c, fetch, uvarint, zigzag
@@ -105,6 +106,27 @@ def test_counts_of_topics_and_tags_are_bounded(broker, kind):
             client.send(frame)
             assert client.receive(), "that many are answered"
     wait_until(lambda: broker.plane.stats()["request_memory"] == 0)
+
+
+def test_what_a_lookup_by_time_walks_is_bounded(make_broker):
+    """In all of its batches together: their headers may claim times that no record has."""
+    (log,) = make_broker().topic("t").values()
+    claims = codecs.compress("zstd", zeros(0, 2 * MIB))
+    for offset in range(100):
+        lies = bytearray(compressed_batch(ZSTD, claims))
+        lies[35:43] = (50 + offset).to_bytes(8, "big")  # the greatest timestamp
+        lies[17:21] = struct.pack(">I", crc32c(bytes(lies[21:])))
+        log.append(bytes(lies))
+    assert log.offset_for_timestamp(0, walk_max=3 * MIB, quick=True)[:2] == (0, 0)
+    assert log.offset_for_timestamp(200, walk_max=MIB, quick=True) is None, "nothing to walk"
+    with pytest.raises(LongLookup):
+        log.offset_for_timestamp(50, walk_max=9 * MIB, quick=True)
+    assert log.offset_for_timestamp(50, walk_max=9 * MIB)[:2] == (4, 54)
+    (uncompressed,) = make_broker().topic("u").values()
+    uncompressed.append(batch(bytes(MIB // 2), timestamp=9))
+    with pytest.raises(LongLookup):
+        uncompressed.offset_for_timestamp(5, walk_max=MIB // 2, quick=True)
+    assert uncompressed.offset_for_timestamp(5, walk_max=MIB, quick=True)[:2] == (0, 9)
 
 
 def test_a_time_is_looked_up_in_a_bomb_once(make_broker):

@@ -16,7 +16,8 @@ ROWS = (
         Kind.INT,
         134217728,
         "Bytes that the records of one Produce request may expand to, where they are looked at; "
-        "a batch beyond it is answered with MESSAGE_TOO_LARGE.",
+        "a batch beyond it is answered with MESSAGE_TOO_LARGE. A lookup by time walks as many; "
+        "beyond them the header of a batch answers.",
         check=Range(1024),
     ),
     works(

@@ -2,9 +2,9 @@
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 from fastlog_ext.batch cimport (
-    BATCH_ATTRIBUTES, BATCH_CRC, BATCH_HEADER_SIZE, BATCH_LENGTH, BATCH_MAGIC, BATCH_SIZE_PREFIX,
-    BatchInfo, BatchPolicy, BatchVerdict, RefusedRecord, batch_correct, batch_crc_ok,
-    batch_find_max_timestamp, batch_find_timestamp, batch_first, batch_parse,
+    BATCH_ATTRIBUTES, BATCH_CRC, BATCH_DECODED_MAX, BATCH_HEADER_SIZE, BATCH_LENGTH, BATCH_MAGIC,
+    BATCH_SIZE_PREFIX, BatchInfo, BatchPolicy, BatchVerdict, RefusedRecord, batch_correct,
+    batch_crc_ok, batch_find_max_timestamp, batch_find_timestamp, batch_first, batch_parse,
     batch_refused_records, batch_stamp, batch_stamp_append_time, batch_validate)
 from fastlog_ext.crc32c cimport crc32c
 from fastlog_ext.endian cimport put32
@@ -18,10 +18,14 @@ cdef enum:
 
 cdef const char *look_for_times(const uint8_t *data, const BatchInfo *info) noexcept nogil:
     cdef int64_t offset = 0, timestamp = 0, greatest = 0
-    if batch_find_timestamp(data, info, NOW_MS, &offset, &timestamp) == 1 and timestamp < NOW_MS:
+    cdef int64_t left = BATCH_DECODED_MAX
+    if (batch_find_timestamp(data, info, NOW_MS, &left, &offset, &timestamp) == 1
+            and timestamp < NOW_MS):
         return b"a record earlier than was asked for"
-    if batch_find_max_timestamp(data, info, &offset, &greatest) == 1:
-        if batch_find_timestamp(data, info, greatest, &offset, &timestamp) != 1:
+    left = BATCH_DECODED_MAX
+    if batch_find_max_timestamp(data, info, &left, &offset, &greatest) == 1:
+        left = BATCH_DECODED_MAX
+        if batch_find_timestamp(data, info, greatest, &left, &offset, &timestamp) != 1:
             return b"the greatest timestamp is not found"
     return NULL
 
