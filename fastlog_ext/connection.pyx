@@ -9,7 +9,9 @@ half as much after one that hardly used it.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 from fastlog_ext.buffers cimport (
-    BUFFER_SMALL, Buffer, MemoryBudget, buffer_release, buffer_retain, buffer_take)
+    BUFFER_HEAD, BUFFER_SMALL, FOR_REST, FOR_SHORT, FOR_START, Buffer, BufferCache,
+    MemoryBudget, buffer_lend, buffer_of_head, buffer_release, buffer_retain, buffer_take,
+    is_head)
 from fastlog_ext.connection_life cimport (
     connection_close, connection_end, connection_refuse)
 from fastlog_ext.endian cimport get16, get32
@@ -20,6 +22,7 @@ from fastlog_ext.plane cimport (
 from fastlog_ext.pressure cimport memory_press
 from fastlog_ext.produce cimport produce_flush, produce_start
 from fastlog_ext.responses cimport mark_dirty, responses_are_due, responses_send
+from fastlog_ext.starved cimport starved_join, starved_leave
 from fastlog_ext.stats cimport BYTES_IN, BYTES_MOVED, READS_PAUSED, RECEIVES, count
 from fastlog_ext.system cimport EAGAIN, load64_relaxed
 
@@ -163,19 +166,45 @@ cdef int64_t buffer_size(Connection *connection, int64_t frame) noexcept nogil:
     return max(frame, <int64_t>connection.read_size) if plenty_of_memory(connection) else frame
 
 
+cdef inline int64_t whole_frame(Connection *connection) noexcept nogil:
+    """Its size as its peer claims it; before that is here, room to read it."""
+    if connection.input == NULL or connection.filled - connection.parsed < 4:
+        return BUFFER_SMALL
+    return <int64_t>get32(connection.input.data + connection.parsed) + 4
+
+
+cdef int what_for(Connection *connection, int64_t size) noexcept nogil:
+    if max(size, whole_frame(connection)) <= BUFFER_SMALL:
+        return FOR_SHORT
+    return FOR_START if connection.input == NULL or is_head(connection.input) else FOR_REST
+
+
 cdef int make_room(Connection *connection, int64_t frame) noexcept nogil:
-    """A buffer that holds the frame that is being received. 0: no memory now."""
+    """A buffer that holds the frame that is being received. 0: no memory now. Unless there is
+    plenty, its length is read before it has any."""
     cdef Buffer *old = connection.input
     cdef Buffer *buffer
+    cdef BufferCache *buffers = &connection.reactor.buffers
     cdef int64_t left = connection.filled - connection.parsed
-    if old != NULL and connection.parsed + frame <= old.capacity:
+    cdef int purpose = FOR_SHORT
+    cdef int64_t size
+    if old != NULL and (connection.parsed + frame <= old.capacity
+                        or (is_head(old) and left < BUFFER_HEAD)):
         return 1
-    buffer = buffer_take(&connection.reactor.buffers, buffer_size(connection, frame), old != NULL)
+    if left < BUFFER_HEAD and not plenty_of_memory(connection):
+        buffer = buffer_of_head(buffers, &connection.head, connection.head_bytes)
+    else:
+        size = buffer_size(connection, frame)
+        purpose = what_for(connection, size)
+        buffer = buffer_take(buffers, size, purpose)
+        if buffer == NULL and buffers.borrower == connection:
+            buffer = buffer_lend(buffers, whole_frame(connection), old)
     if buffer == NULL:
-        connection.starved = 1
+        starved_join(connection, purpose)
         memory_press(connection.reactor.plane)
         count(&connection.reactor.counters, READS_PAUSED, 1)
         return 0
+    starved_leave(connection)
     if old != NULL:
         memcpy(buffer.data, old.data + connection.parsed, left)
         count(&connection.reactor.counters, BYTES_MOVED, left)
@@ -187,10 +216,18 @@ cdef int make_room(Connection *connection, int64_t frame) noexcept nogil:
 
 
 cdef int64_t read_limit(Connection *connection, int64_t frame) noexcept nogil:
-    """How much to read: to the end of the frame, and of as many more like the last as fit."""
+    """How much to read: to the end of the frame, and of as many more like the last as fit. Lent
+    memory is for one frame, and that of short ones not for the beginning of a long one."""
     cdef int64_t room = connection.input.capacity - connection.filled
-    cdef int64_t rest = frame - (connection.filled - connection.parsed)
+    cdef int64_t here = connection.filled - connection.parsed
+    cdef int64_t rest = frame - here
     cdef int64_t guess = connection.frame_hint
+    if is_head(connection.input):
+        return BUFFER_HEAD - here
+    if connection.input.lent or (connection.input.purpose == FOR_SHORT
+                                 and not plenty_of_memory(connection)):
+        rest = whole_frame(connection) - here if here >= 4 else 4 - here
+        return min(rest, room, <int64_t>READ_MOST)
     if frame > BUFFER_SMALL and frame >= connection.read_size:
         return min(rest, <int64_t>READ_MOST)
     if guess < GUESS_LEAST or rest > room:
@@ -223,7 +260,8 @@ cdef int64_t receive(Connection *connection) noexcept nogil:
         # Edge-triggered: a short read has emptied the socket, and what comes next is another event.
         connection.readable = got == limit or connection.hangup
         count(&connection.reactor.counters, BYTES_IN, got)
-        adapt(connection, limit, got)
+        if not is_head(connection.input):
+            adapt(connection, limit, got)
         return got
     if got < 0 and (error == EAGAIN):
         connection.readable = 0
@@ -279,7 +317,6 @@ cdef void connection_pump(Connection *connection) noexcept nogil:
     cdef int again
     if connection.closed:
         return
-    connection.starved = 0
     connection.active_ms = connection.reactor.now_ms
     connection.pumping = 1
     again = pump(connection)

@@ -12,6 +12,7 @@ from fastlog_ext.sockets cimport (
     EPOLL_CTL_DEL, address_text, epoll_ctl, getpeername, getsockname, sockaddr, sockaddr_storage,
     socklen_t)
 from fastlog_ext.stats cimport CONNECTIONS_CLOSED, CONNECTIONS_OPENED, MALFORMED, count
+from fastlog_ext.starved cimport starved_leave
 from fastlog_ext.system cimport add32, add64, snprintf
 from fastlog_ext.transport cimport Transport
 
@@ -80,6 +81,9 @@ cdef void connection_close(Connection *connection) noexcept nogil:
     if connection.dirty:
         leave_dirty(connection)
     leave_registry(connection)
+    starved_leave(connection)
+    if connection.reactor.buffers.borrower == connection:
+        connection.reactor.buffers.borrower = NULL
     # By name: a copy of the descriptor in a child that has yet to call exec would keep it watched.
     epoll_ctl(connection.reactor.epoll_fd, EPOLL_CTL_DEL, connection.fd, NULL)
     connection.transport.close(connection.state)

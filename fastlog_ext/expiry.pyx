@@ -53,7 +53,6 @@ cdef void expiry_expect(Reactor *reactor) noexcept nogil:
 
 
 cdef int waits_for_the_rest(Connection *connection) noexcept nogil:
-    """1: a request has begun, and only its peer can bring it on."""
     cdef int64_t left = connection.filled - connection.parsed
     if (connection.input == NULL or left == 0 or connection.barrier or connection.starved
             or connection.readable):

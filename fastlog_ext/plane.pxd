@@ -3,7 +3,8 @@
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.admission cimport Admission
 from fastlog_ext.append_queue cimport AppendQueue
-from fastlog_ext.buffers cimport Buffer, BufferCache, MemoryBudget
+from fastlog_ext.buffers cimport (
+    BUFFER_HEAD, PURPOSES, Buffer, BufferCache, MemoryBudget)
 from fastlog_ext.events cimport EventQueue
 from fastlog_ext.mailbox cimport Mail, Mailbox
 from fastlog_ext.partition_log cimport PartitionLog, ReadHint
@@ -76,9 +77,15 @@ cdef struct Connection:
     int8_t ending               # nothing more is read; it closes when its answers have left
     int8_t barrier              # 1: a request for the control plane has been handed over
     int8_t in_session           # a fetch of a session is on its way: the next one waits for it
-    int8_t starved              # 1: waits for the memory budget
+    int8_t starved              # 1: waits for memory, in the reactor's list for `purpose`
+    int8_t purpose
+    Connection *next_starved
+    Connection *previous_starved
+    int64_t starved_since_ms
     int32_t pins                # responses that are not ready, and the registry's own
     Buffer *input
+    Buffer head                 # the input while only a frame's length is here
+    uint8_t head_bytes[BUFFER_HEAD]
     int64_t parsed              # bytes of input already parsed
     int64_t filled
     int64_t frame_hint          # whole size of the last frame; 0: there was none yet
@@ -105,6 +112,10 @@ cdef struct Connection:
     int64_t held_bytes          # of frames whose requests are under way and need them
     HintSlot *hints
     int32_t hint_count
+
+cdef struct StarvedList:
+    Connection *first           # has waited longest
+    Connection *last
 
 cdef struct Reactor:
     pthread_t thread
@@ -136,6 +147,13 @@ cdef struct Reactor:
     Mail stop_mail
     Timer look_timer            # for connections whose time is up
     int64_t look_ms
+    StarvedList starved[PURPOSES]
+    int32_t starving            # connections in these lists
+    int32_t lendings
+    Timer lending_timer
+    int64_t lending_mark        # what the borrower had received at the last look
+    int64_t lent_at             # what it had received when it was chosen, and when that was
+    int64_t lent_at_ms
     int32_t pressed             # atomic, 1: a connection somewhere waits for memory
     Mail press_mail
     Timer press_timer

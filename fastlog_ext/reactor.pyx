@@ -381,7 +381,8 @@ cdef class DataPlane:
         result = counters_total(sets, self.plane.reactor_count)
         result["connections"] = load
         result["fetch_sessions"] = fetch_sessions_count(<FetchSessions *>self.plane.sessions)
-        result["request_memory"] = load64_relaxed(&self.plane.budget.used)
+        result["request_memory"] = (load64_relaxed(&self.plane.budget.used)
+                                    + load64_relaxed(&self.plane.budget.lent))
         return result
 
     cdef _forked(self):

@@ -8,12 +8,13 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 from fastlog_ext.acceptor cimport acceptor_close, acceptor_open, acceptor_run
 from fastlog_ext.append_queue cimport append_queue_close, append_queue_open
-from fastlog_ext.buffers cimport buffers_destroy, buffers_init
+from fastlog_ext.buffers cimport PURPOSES, buffers_destroy, buffers_init, memory_fits
 from fastlog_ext.connection cimport connection_pump
 from fastlog_ext.connection_life cimport connection_close, reap_connections
 from fastlog_ext.expiry cimport expiry_open
 from fastlog_ext.fetch cimport fetches_answer_parked, fetches_destroy
 from fastlog_ext.handoff cimport handoff_answer, handoff_take
+from fastlog_ext.lending cimport lending_choose, lending_open, lending_settle
 from fastlog_ext.mailbox cimport (
     Mail, mailbox_awake, mailbox_close, mailbox_drain, mailbox_open, mailbox_post,
     mailbox_prepare_sleep)
@@ -22,17 +23,19 @@ from fastlog_ext.produce cimport produce_destroy, produce_flush
 from fastlog_ext.reclaim cimport (
     reclaim_collect, reclaim_offline, reclaim_online, reclaim_quiescent, reclaim_register,
     reclaim_unregister)
-from fastlog_ext.responses cimport mark_dirty, responses_destroy
+from fastlog_ext.responses cimport responses_destroy
 from fastlog_ext.sockets cimport (
     EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLL_CLOEXEC, EPOLL_CTL_ADD,
     epoll_create1, epoll_ctl, epoll_event, epoll_wait)
+from fastlog_ext.starved cimport starved_join, starved_leave
 from fastlog_ext.stats cimport TURNS, count
 from fastlog_ext.system cimport EMFILE, close, last_errno, load32, monotonic_ms, store32
 from fastlog_ext.timers cimport timers_destroy, timers_fire, timers_next
 
 cdef enum:
     EVENTS = 128                # of one epoll_wait
-    STARVED_MS = 5              # how often a connection without memory looks again
+    STARVED_MS = 5              # how often those without memory look again
+    RETRIED_AT_ONCE = 64        # of them, for each purpose
     LAST_WAIT_MS = 2000         # after the drain: for appends that other threads are still writing
     FILE_SEND_MIN = 32768       # records shorter than this are read and sent with their header
 
@@ -142,12 +145,24 @@ cdef void pump_dirty(Reactor *reactor) noexcept nogil:
 
 
 cdef void retry_starved(Reactor *reactor) noexcept nogil:
-    cdef Connection *connection = reactor.connections
-    reactor.buffers.short_of_memory = 0
-    while connection != NULL:
-        if connection.starved:
-            mark_dirty(connection)
-        connection = connection.next
+    """Those that have waited longest, while there is memory for what they want."""
+    cdef Connection *connection
+    cdef int purpose, number
+    for purpose in range(PURPOSES):
+        for number in range(RETRIED_AT_ONCE):
+            connection = reactor.starved[purpose].first
+            if connection == NULL or not memory_fits(&reactor.plane.budget, purpose):
+                break
+            connection_pump(connection)
+            if (reactor.starved[purpose].first == connection
+                    and memory_fits(&reactor.plane.budget, purpose)):
+                # The machine has none for it: others may fare better.
+                starved_leave(connection)
+                starved_join(connection, purpose)
+    connection = lending_choose(reactor)
+    if connection != NULL:
+        connection_pump(connection)
+        lending_settle(reactor)
 
 
 cdef int sleep_limit(Reactor *reactor) noexcept nogil:
@@ -162,7 +177,7 @@ cdef int sleep_limit(Reactor *reactor) noexcept nogil:
             limit = 0
         if limit > 60000:
             limit = 60000
-    if reactor.buffers.short_of_memory and (limit < 0 or limit > STARVED_MS):
+    if reactor.starving and (limit < 0 or limit > STARVED_MS):
         limit = STARVED_MS
     if reactor.stopping and (limit < 0 or limit > STARVED_MS):
         limit = STARVED_MS
@@ -221,6 +236,7 @@ cdef void *reactor_main(void *argument) noexcept nogil:
     reclaim_online(reactor.slot)
     reactor.now_ms = monotonic_ms()
     expiry_open(reactor)
+    lending_open(reactor)
     if reactor.number == 0:
         acceptor_open(reactor)
     while True:
@@ -230,7 +246,7 @@ cdef void *reactor_main(void *argument) noexcept nogil:
         produce_flush(reactor)              # before the mail: it wakes fetches of this reactor
         mailbox_drain(&reactor.mailbox)
         timers_fire(&reactor.timers, reactor.now_ms)
-        if reactor.buffers.short_of_memory:
+        if reactor.starving and not reactor.stopping:
             retry_starved(reactor)
         pump_dirty(reactor)
         produce_flush(reactor)

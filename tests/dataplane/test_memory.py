@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import select
 import struct
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
 
 from .waiting import wait_until
 from .wire import batch, fetch, produce, read_produced, uvarint
@@ -213,3 +216,83 @@ def test_topics_and_partitions_of_a_request_are_bounded_together(make_broker):
             client.expect_close()
     assert [kind for kind, _ in broker.plane.take_events()] == ["malformed"] * 7
     wait_until(lambda: used(broker) == 0)
+
+
+def unknown(size):
+    """A Produce request that is read to its end and answered without the disk."""
+    frame = produce({"t": [(7, batch(os.urandom(size)))]})
+    return struct.pack(">i", len(frame)) + frame
+
+
+def send_together(peers, data, piece=1 << 16):
+    """Each peer gets piece after piece of the same, none more than one piece ahead while the broker
+    reads from all, until it has been sent whole."""
+    rest = dict.fromkeys((peer.socket for peer in peers), memoryview(data))
+    for one in rest:
+        one.setblocking(False)
+    while rest:
+        _, writable, _ = select.select([], list(rest), [], 60)
+        assert writable, "nobody goes on"
+        for one in writable:
+            sent = one.send(rest[one][:piece])
+            rest[one] = rest[one][sent:]
+            if not rest[one]:
+                del rest[one]
+    for peer in peers:
+        peer.socket.settimeout(60)
+
+
+@pytest.mark.parametrize("reactors", [1, 2])
+def test_long_requests_that_all_go_on_come_to_their_end(make_broker, reactors):
+    """Together they hold all that unfinished requests may, and none of them is at its end."""
+    broker = make_broker(reactors=reactors, request_memory=16 << 20)
+    broker.topic("t")
+    data = unknown(3 << 20)
+    with contextlib.ExitStack() as opened:
+        peers = [opened.enter_context(broker.client()) for _ in range(60)]
+        send_together(peers, data)
+        for peer in peers:
+            assert read_produced(peer.receive(), 7)[1][0].error == 3
+    assert broker.plane.take_events() == []
+    wait_until(lambda: used(broker) == 0)
+
+
+def test_who_sends_is_served_beside_long_requests_that_never_end(make_broker):
+    """Each peer goes on until it is not read from; then all of them wait for memory."""
+    broker = make_broker(reactors=2, request_memory=16 << 20)
+    broker.topic("t", max_message_bytes=8 << 20)
+    claimed = struct.pack(">ihh", 100 << 20, 0, 7)
+    with contextlib.ExitStack() as opened:
+        peers = [opened.enter_context(broker.client()) for _ in range(130)]
+        sent = dict.fromkeys((peer.socket for peer in peers), 0)
+        for one in sent:
+            one.sendall(claimed)
+            one.setblocking(False)
+        while writable := select.select([], list(sent), [], 0.2)[1]:
+            for one in writable:
+                sent[one] += one.send(bytes(1 << 16))
+                if sent[one] > 8 << 20:
+                    del sent[one]
+        with broker.client() as client:
+            for _ in range(3):
+                (part,) = client.produce({"t": [(0, batch(os.urandom(5 << 20)))]}, timeout=60000)
+                assert part.error == 0
+
+
+def test_who_waits_longest_for_memory_is_the_first_to_have_it(make_broker):
+    """Whichever connection is older."""
+    limit = 1 << 20
+    broker = make_broker(reactors=1, request_memory=limit)
+    (log,) = broker.topic("t").values()
+    with contextlib.ExitStack() as opened:
+        peers = [opened.enter_context(broker.client()) for _ in range(4)]
+        with broker.client() as first:
+            claim(first, limit - 4, 300_000)
+            wait_until(lambda: used(broker) >= limit // 2)
+            for number in (2, 0, 3, 1):
+                before = broker.plane.stats()["reads_paused"]
+                peers[number].send(produce({"t": [(0, batch(b"%d" % number * 100_000))]}))
+                wait_until(lambda before=before: broker.plane.stats()["reads_paused"] > before)
+        offsets = [read_produced(peer.receive(), 7)[1][0].base_offset for peer in peers]
+    assert offsets == [1, 3, 0, 2]
+    assert log.end_offset == 4
