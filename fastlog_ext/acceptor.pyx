@@ -1,8 +1,9 @@
 """Accepting connections.
 
 A listener that nothing can be accepted from would be ready for ever, so it is left alone until the
-reason has gone: too many connections (until one closes), too many in a second, or few descriptors
-(then for a moment; the last are kept for the files that the rest of the broker opens).
+reason has gone: too many connections (until one closes), too many in a second, few descriptors, or
+whatever else the kernel says (then for a moment; the last descriptors are kept for the files that
+the rest of the broker opens).
 """
 from libc.stdint cimport int32_t, int64_t, intptr_t
 from libc.stdlib cimport free
@@ -10,7 +11,7 @@ from fastlog_ext.admission cimport (
     admission_await, admission_delay, admission_enter, admission_full)
 from fastlog_ext.connection_life cimport (
     connection_close, connection_join, connection_new, tell_of_peer)
-from fastlog_ext.events cimport events_put
+from fastlog_ext.events cimport EVENT_TEXT, events_put
 from fastlog_ext.expiry cimport expiry_expect
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.plane cimport Connection, Plane, Reactor
@@ -20,13 +21,14 @@ from fastlog_ext.sockets cimport (
     descriptors_above, epoll_ctl, epoll_event, set_no_delay)
 from fastlog_ext.stats cimport CONNECTIONS_REFUSED, count
 from fastlog_ext.system cimport (
-    EINTR, EMFILE, ENFILE, ENOMEM, add32, close, dup, last_errno, load32_relaxed)
+    EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, add32, close, dup, last_errno, load32_relaxed,
+    snprintf)
 from fastlog_ext.timers cimport Timer, timer_set
 from fastlog_ext.transport cimport socket_transport
 
 cdef enum:
     ACCEPT_AT_ONCE = 64         # of one listener in one turn
-    PAUSE_MS = 100              # while descriptors are few
+    PAUSE_MS = 100              # while descriptors are few, or nothing can be accepted
     DESCRIPTORS_KEPT = 32       # not given to connections
 
 
@@ -122,6 +124,16 @@ cdef void no_descriptors(Reactor *reactor) noexcept nogil:
     pause(reactor, PAUSE_MS)
 
 
+cdef void cannot_accept(Reactor *reactor, int error) noexcept nogil:
+    cdef char text[EVENT_TEXT]
+    if error == EMFILE or error == ENFILE:
+        no_descriptors(reactor)
+        return
+    snprintf(text, sizeof(text), "errno %d, again in %d ms", error, PAUSE_MS)
+    events_put(&reactor.plane.events, "cannot_accept", text)
+    pause(reactor, PAUSE_MS)
+
+
 cdef Reactor *least_loaded(Plane *plane) noexcept nogil:
     cdef Reactor *best = &plane.reactors[0]
     cdef int32_t number
@@ -178,10 +190,10 @@ cdef void acceptor_run(Reactor *reactor, int listener) noexcept nogil:
         fd = accept_connection(reactor.plane.listeners[listener])
         if fd < 0:
             error = last_errno()
-            if error == EINTR:
-                continue
-            if error == EMFILE or error == ENFILE or error == ENOMEM:
-                no_descriptors(reactor)
+            if error == EINTR or error == ECONNABORTED:
+                continue                # the next one may be there
+            if error != EAGAIN:
+                cannot_accept(reactor, error)
             return
         if not welcome(reactor, fd, listener):
             return

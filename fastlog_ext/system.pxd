@@ -88,7 +88,7 @@ cdef extern from * nogil:
 
 cdef extern from "<errno.h>" nogil:
     enum: EINTR, EAGAIN, EWOULDBLOCK, ENOSPC, EIO, ENOENT, EEXIST, EINVAL, ENOMEM, EPIPE, E2BIG
-    enum: ECONNRESET, EMFILE, ENFILE, EDQUOT, EROFS, ESHUTDOWN
+    enum: ECONNABORTED, ECONNRESET, EMFILE, ENFILE, EDQUOT, EROFS, ESHUTDOWN
 
 cdef extern from "<sys/types.h>" nogil:
     ctypedef long off_t

@@ -6,13 +6,18 @@ import os
 import resource
 import socket
 import struct
+import subprocess
+import sys
+import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
 from .waiting import wait_until
 from .wire import batch, fetch, produce
 
+ROOT = Path(__file__).parents[2]
 SHORT_MS = 1000
 
 
@@ -233,3 +238,38 @@ def test_timeouts_do_not_hold_up_the_end(limited):
     started = time.monotonic()
     assert broker.close()
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("name", ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EPROTO", "EPERM"])
+def test_what_cannot_be_accepted_keeps_nobody_busy(name):
+    """The listener stays ready; whoever looked again at once would do nothing else."""
+    code = f"""
+        import errno, socket, time
+        from fastlog_ext.reactor import DataPlane
+        from fastlog_ext.topics import Topics
+        from tests.dataplane.planted_errno import fail_accept
+        from tests.dataplane.waiting import wait_until
+        plane = DataPlane(Topics(), reactors=1, node_id=1)
+        address = plane.listen("127.0.0.1", 0, "A")
+        fail_accept(errno.{name})
+        plane.start()
+        events = []
+        with socket.create_connection(address):
+            wait_until(lambda: events.extend(plane.take_events()) or events)
+            before = plane.stats()["turns"]
+            time.sleep(0.5)
+            print(events[0][0], plane.stats()["turns"] - before)
+        plane.stop(0)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    kind, turns = done.stdout.split()
+    assert kind == ("no_descriptors" if name in ("EMFILE", "ENFILE") else "cannot_accept")
+    assert int(turns) < 50
