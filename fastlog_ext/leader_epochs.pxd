@@ -37,8 +37,9 @@ cdef int leader_epochs_write(LeaderEpochs *epochs) noexcept nogil
 cdef void leader_epochs_bound(LeaderEpochs *epochs, int64_t start_offset,
                               int64_t end_offset) noexcept nogil
 cdef int leader_epochs_truncate_from_end(LeaderEpochs *epochs, int64_t end_offset) noexcept nogil
-cdef int leader_epochs_truncate_from_start(LeaderEpochs *epochs,
-                                           int64_t start_offset) noexcept nogil
+# Not written out either: a start that finds the older file drops the same entries again.
+cdef void leader_epochs_truncate_from_start(LeaderEpochs *epochs,
+                                            int64_t start_offset) noexcept nogil
 cdef int leader_epochs_clear(LeaderEpochs *epochs) noexcept nogil
 # The epoch in which the offset was written, -1: none.
 cdef int32_t leader_epochs_for_offset(LeaderEpochs *epochs, int64_t offset) noexcept nogil

@@ -342,9 +342,10 @@ cdef int leader_epochs_truncate_from_end(LeaderEpochs *epochs, int64_t end_offse
     return write_file(epochs) if drop_from_end(epochs, end_offset) else 0
 
 
-cdef int leader_epochs_truncate_from_start(LeaderEpochs *epochs,
-                                           int64_t start_offset) noexcept nogil:
-    return write_file(epochs) if drop_from_start(epochs, start_offset) else 0
+cdef void leader_epochs_truncate_from_start(LeaderEpochs *epochs,
+                                            int64_t start_offset) noexcept nogil:
+    if drop_from_start(epochs, start_offset):
+        epochs.unwritten = 1
 
 
 cdef int leader_epochs_clear(LeaderEpochs *epochs) noexcept nogil:
@@ -436,7 +437,8 @@ cdef class LeaderEpochHistory:
 
     def truncate_from_start(self, int64_t start_offset) -> None:
         """Drops what ends at or below an offset, and lets the first epoch start there. OSError."""
-        self.check(leader_epochs_truncate_from_start(&self.epochs, start_offset))
+        leader_epochs_truncate_from_start(&self.epochs, start_offset)
+        self.check(leader_epochs_write(&self.epochs))
 
     def clear(self) -> None:
         """OSError."""

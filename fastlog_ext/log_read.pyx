@@ -289,7 +289,10 @@ cdef int read_once(PartitionLog *log, Attempt *attempt, ReadBound bound,
         attempt.bound = positions.end
     if attempt.offset >= attempt.bound_offset:
         return 1
-    for number in range(segments_floor(attempt.list, attempt.offset), attempt.list.count):
+    number = segments_floor(attempt.list, attempt.offset)
+    if number < attempt.list.count and attempt.list.segments[number].base_offset > attempt.offset:
+        return AGAIN        # since the view was taken, its segment has gone: the log starts later
+    for number in range(number, attempt.list.count):
         answered = read_segment(attempt, log, number, out)
         if answered != 0:
             return answered

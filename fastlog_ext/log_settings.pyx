@@ -7,7 +7,7 @@ DEFAULTS = {
     "segment_index_bytes": 10485760, "index_interval_bytes": 4096, "max_message_bytes": 1048588,
     "timestamp_type": 0, "timestamp_before_max_ms": INT64_MAX, "timestamp_after_max_ms": INT64_MAX,
     "preallocate": 0, "compacted": 0, "producer_id_expiration_ms": 86400000,
-    "file_delete_delay_ms": 60000}
+    "file_delete_delay_ms": 60000, "retention_ms": -1, "retention_bytes": -1}
 
 
 cdef void apply_settings(PartitionLog *log, dict settings) except *:
@@ -28,6 +28,8 @@ cdef void apply_settings(PartitionLog *log, dict settings) except *:
         "producer_id_expiration_ms", log.settings.producer_id_expiration_ms)
     log.settings.file_delete_delay_ms = settings.get("file_delete_delay_ms",
                                                      log.settings.file_delete_delay_ms)
+    log.settings.retention_ms = settings.get("retention_ms", log.settings.retention_ms)
+    log.settings.retention_bytes = settings.get("retention_bytes", log.settings.retention_bytes)
     log.settings.preallocate = settings.get("preallocate", log.settings.preallocate)
     store32(&log.max_message_bytes, settings.get("max_message_bytes", log.max_message_bytes))
     store32(&log.timestamp_type, settings.get("timestamp_type", log.timestamp_type))

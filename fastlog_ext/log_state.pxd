@@ -95,6 +95,8 @@ cdef struct LogSettings:
     int64_t index_interval_bytes
     int64_t producer_id_expiration_ms
     int64_t file_delete_delay_ms
+    int64_t retention_ms                # below zero: no limit, as of the next
+    int64_t retention_bytes
     int32_t preallocate
 
 cdef struct PartitionLog:

@@ -1,11 +1,12 @@
 # Operations that take bytes away or make them durable. Python edge; each takes the writer's role
-# itself.
+# itself. The caller has the log's folder_lock where files are renamed or removed.
 from libc.stdint cimport int64_t
 from fastlog_ext.log_state cimport PartitionLog
 
 cdef list truncate(PartitionLog *log, str folder, int64_t offset)       # paths of *.deleted files
 cdef list truncate_fully(PartitionLog *log, str folder, int64_t new_start)
-cdef list raise_log_start(PartitionLog *log, str folder, int64_t offset)
+# with_active: the active segment too, behind a new one, if all of it lies below the offset
+cdef list raise_log_start(PartitionLog *log, str folder, int64_t offset, bint with_active)
 # due_ms: only if due by then; -1: now
 cdef int roll(PartitionLog *log, str folder, int64_t due_ms) except -1
 cdef int flush(PartitionLog *log, str folder) except -1

@@ -4,11 +4,13 @@ Order of a truncation: the shorter log is published first, then the generation c
 are looked at, then files change. A reader pins first and compares the generation afterwards; so
 either it sees the change and looks again, or the truncation sees its pin and leaves those bytes
 alone.
-"""
-import os
-from pathlib import Path
 
-from libc.stdint cimport int32_t, int64_t
+Those that rename files exclude each other (Log.folder_lock), beyond the time they have the role.
+"""
+import errno
+import os
+
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from fastlog_ext.batch cimport BatchInfo
@@ -33,8 +35,9 @@ from fastlog_ext.segment cimport (
     segment_flush_indexes, segment_note_max_timestamp, segment_pin, segment_retire,
     segment_return_index, segment_unpin)
 from fastlog_ext.segment_check cimport check_forget
-from fastlog_ext.system cimport load32, load64, store32_seq, store64, wall_clock_ms
-from fastlog_ext.waiters cimport waiters_close
+from fastlog_ext.system cimport (
+    ENOMEM, load32, load64, store32_seq, store64, wall_clock_ms)
+from fastlog_ext.waiters cimport waiters_close, waiters_wake
 
 KINDS = ("log", "index", "timeindex", "txnindex", "snapshot")
 
@@ -59,15 +62,26 @@ def set_aside(folder: str, bases: list, delay_ms: int) -> list:
     aside = []
     for base in bases:
         for kind in KINDS:
-            path = Path(folder) / f"{base:020d}.{kind}"
+            path = f"{folder}/{base:020d}.{kind}"
             try:
-                if delay_ms == 0:
-                    path.unlink()
+                if delay_ms == 0 or not put_aside(path):
+                    os.unlink(path)
                 else:
-                    aside.append(str(path.rename(f"{path}.deleted")))
+                    aside.append(f"{path}.deleted")
             except FileNotFoundError:
                 continue
     return aside
+
+
+def put_aside(path: str) -> bool:
+    """False: on a full disk there may be no room for another name. OSError."""
+    try:
+        os.rename(path, f"{path}.deleted")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    return True
 
 
 cdef list retire(PartitionLog *log, str folder, SegmentList *old, int32_t first, int32_t end):
@@ -251,36 +265,69 @@ cdef list truncate_fully(PartitionLog *log, str folder, int64_t new_start):
             log_release(log)
 
 
-cdef list raise_log_start(PartitionLog *log, str folder, int64_t offset):
-    cdef SegmentList *old
+# --- deletion below the log start ---
+
+cdef int drop_below(PartitionLog *log, int64_t offset, int with_active,
+                    SegmentList **gone) noexcept nogil:
+    """Moves the start, and takes the segments that end at or below it off the list: `gone`, or
+    NULL, is the caller's. With the writer's role, which is needed for nothing else: 0 or errno."""
+    cdef SegmentList *old = NULL
     cdef int32_t kept_from
-    cdef int error
+    cdef int error = 0
+    if with_active and offset == log.end_offset and log_active(log).size > 0:
+        error = log_roll(log, offset, wall_clock_ms())
+        if error and not disk_is_full(error):
+            log_fail(log, error)
+            return error
+    # Without room for a new segment the active one stays, all of it below the start, until the
+    # next time; the others make room.
+    kept_from = segments_floor(log.segments, offset)
+    if kept_from > 0:
+        old = copy_segments(log)
+        if old == NULL:
+            return ENOMEM
+        old.count = kept_from
+    log.log_start_offset = max(log.log_start_offset, offset)
+    leader_epochs_truncate_from_start(&log.epochs, log.log_start_offset)
+    # Published before the list changes: who does not find a segment looks at the start again.
+    log_publish_offsets(log)
+    if old != NULL:
+        if log_replace_segments(log, kept_from, log.segments.count - kept_from, NULL) != 0:
+            free(old)               # they stay, below the start, until the next time
+            return ENOMEM
+        log.folder_changed = 1
+    gone[0] = old
+    # All of them: what a parked fetch waits behind may be gone.
+    waiters_wake(&log.fetch_waiters, INT64_MAX)
+    return 0
+
+
+cdef list raise_log_start(PartitionLog *log, str folder, int64_t offset, bint with_active):
+    """Neither renaming files nor waiting for the interpreter is done with the writer's role."""
+    cdef SegmentList *gone = NULL
+    cdef int64_t high_watermark
+    cdef int usable, error = 0
+    cdef int32_t number
     with nogil:
         log_acquire(log)
-    try:
+        usable = log.state == LOG_ONLINE
+        high_watermark = log.view.high_watermark
+        if usable and offset <= high_watermark and (offset > log.log_start_offset or with_active):
+            error = drop_below(log, offset, with_active, &gone)
+        log_release(log)
+        if gone != NULL:
+            for number in range(gone.count):
+                segment_retire(gone.segments[number])
+    if not usable:
         ensure_usable(log, folder)
-        if offset > log.view.high_watermark:
-            raise ValueError(
-                f"offset {offset} lies beyond the high watermark {log.view.high_watermark}")
-        if offset <= log.log_start_offset:
-            return []
-        log.log_start_offset = offset
-        kept_from = segments_floor(log.segments, offset)
-        old = copy_list(log)
-        try:
-            with nogil:
-                error = log_replace_segments(log, kept_from, log.segments.count - kept_from, NULL)
-                if not error:
-                    error = leader_epochs_truncate_from_start(&log.epochs, offset)
-                log_publish_offsets(log)
-            check_storage(log, error, folder)
-            bases = retire(log, folder, old, 0, kept_from)
-        finally:
-            free(old)
-        return set_aside(folder, bases, log.settings.file_delete_delay_ms)
-    finally:
-        with nogil:
-            log_release(log)
+    check(error, folder)
+    if offset > high_watermark:
+        raise ValueError(f"offset {offset} lies beyond the high watermark {high_watermark}")
+    if gone == NULL:
+        return []
+    bases = [gone.segments[number].base_offset for number in range(gone.count)]
+    free(gone)
+    return set_aside_or_fail(log, folder, bases)
 
 
 # --- roll, flush, close ---

@@ -13,6 +13,11 @@ from fastlog_ext.log_state cimport (
     partition_log_release, partition_log_retain, partition_log_view)
 from fastlog_ext.log_append cimport partition_log_append, partition_log_append_chain
 from fastlog_ext.log_read cimport log_read_follow, partition_log_read
+from fastlog_ext.reclaim cimport ReclaimSlot
+
+# A Python thread holds a slot for the length of one call.
+cdef ReclaimSlot *enter() noexcept nogil
+cdef void leave(ReclaimSlot *slot) noexcept nogil
 
 # The handle of the control plane and of embedding programs.
 cdef class Log:
@@ -23,6 +28,7 @@ cdef class Log:
     cdef readonly bytes topic_id
     # of the process that opened it: a forked child must not touch the files
     cdef int process_id
+    cdef object folder_lock     # of those who rename or remove files
     @staticmethod
     cdef Log handle(str path, str topic, int partition, bytes topic_id, Disk disk)
     cdef PartitionLog *pointer(self) except NULL    # raises in a forked child

@@ -1,6 +1,7 @@
 """The Python handle of a partition's log. All that blocks releases the GIL."""
 import os
 import resource
+import threading
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t
@@ -62,6 +63,7 @@ cdef class Log:
     def __cinit__(self):
         self.log = NULL
         self.process_id = getpid()
+        self.folder_lock = threading.Lock()
 
     def __init__(self):
         raise TypeError("use Log.open")
@@ -353,34 +355,38 @@ cdef class Log:
         """Takes back everything from `offset` on, with the whole of a batch that holds it."""
         cdef PartitionLog *log = self.pointer()
         cdef ReclaimSlot *slot
-        with nogil:
-            slot = enter()
-        try:
-            return truncate(log, self.path, offset)
-        finally:
-            leave(slot)
+        with self.folder_lock:
+            with nogil:
+                slot = enter()
+            try:
+                return truncate(log, self.path, offset)
+            finally:
+                leave(slot)
 
     def truncate_fully(self, int64_t new_start_offset) -> list:
         """Forgets everything; the empty log starts at the given offset."""
         cdef PartitionLog *log = self.pointer()
         cdef ReclaimSlot *slot
-        with nogil:
-            slot = enter()
-        try:
-            return truncate_fully(log, self.path, new_start_offset)
-        finally:
-            leave(slot)
+        with self.folder_lock:
+            with nogil:
+                slot = enter()
+            try:
+                return truncate_fully(log, self.path, new_start_offset)
+            finally:
+                leave(slot)
 
-    def set_log_start_offset(self, int64_t offset) -> list:
-        """Never back, never beyond the high watermark (ValueError). Segments wholly below it go."""
+    def set_log_start_offset(self, int64_t offset, *, bint with_active=False) -> list:
+        """Never back, never beyond the high watermark (ValueError). Segments wholly below it go;
+        the active one only with_active, and then an empty one follows it."""
         cdef PartitionLog *log = self.pointer()
         cdef ReclaimSlot *slot
-        with nogil:
-            slot = enter()
-        try:
-            return raise_log_start(log, self.path, offset)
-        finally:
-            leave(slot)
+        with self.folder_lock:
+            with nogil:
+                slot = enter()
+            try:
+                return raise_log_start(log, self.path, offset, with_active)
+            finally:
+                leave(slot)
 
     def roll(self) -> bool:
         """Starts a new segment unless the active one is empty. Whether it did."""
@@ -415,23 +421,25 @@ cdef class Log:
         """Syncs everything, writes the producers' snapshot and closes. Again: nothing happens."""
         cdef PartitionLog *log = self.pointer()
         cdef ReclaimSlot *slot
-        with nogil:
-            slot = enter()
-        try:
-            close_log(log, self.path, True)
-        finally:
-            leave(slot)
+        with self.folder_lock:
+            with nogil:
+                slot = enter()
+            try:
+                close_log(log, self.path, True)
+            finally:
+                leave(slot)
 
     def remove(self):
         """Closes without a sync: the files are about to go. Who waits is woken."""
         cdef PartitionLog *log = self.pointer()
         cdef ReclaimSlot *slot
-        with nogil:
-            slot = enter()
-        try:
-            close_log(log, self.path, False)
-        finally:
-            leave(slot)
+        with self.folder_lock:
+            with nogil:
+                slot = enter()
+            try:
+                close_log(log, self.path, False)
+            finally:
+                leave(slot)
 
     def fail(self, int error):
         """Its folder failed with that errno: it is offline from now on. Does not wait."""

@@ -26,8 +26,7 @@ What a setting does today:
 - **refused**: it names something fastlog does not have (a Java class, the KRaft quorum, old
   record formats).
 
-In this version nothing is deleted by age or size: retention is unlimited, whatever Kafka's
-defaults are. Nothing is compacted and nothing is forced to disk at intervals.
+In this version nothing is compacted and nothing is forced to disk at intervals.
 """
 
 

@@ -196,6 +196,7 @@ class _Combination:
             *self._ids(),
             *self._threads(),
             *self._connections(),
+            *self._retention(),
         ]
 
     def _clash(self, one: str, other: str, why: str) -> str:
@@ -247,6 +248,15 @@ class _Combination:
                 "socket.request.max.bytes",
                 "clash: the largest request does not fit into the memory for all",
             )
+
+    def _retention(self):
+        """As in Kafka, which takes 0 for a topic only."""
+        for name in ("log.retention.ms", "log.retention.minutes", "log.retention.hours"):
+            if self.settings.is_set(name):
+                if self.settings[name] == 0:
+                    where = self.settings.where(name)
+                    yield f"{where}: {name}: must be unlimited (-1) or 1 or more"
+                return
 
     def _threads(self):
         ours, kafkas = self.settings["fastlog.reactors"], self.settings["num.network.threads"]

@@ -74,4 +74,6 @@ class TopicSettings:
             "compacted": int("compact" in self["cleanup.policy"]),
             "producer_id_expiration_ms": self._settings["producer.id.expiration.ms"],
             "file_delete_delay_ms": self["file.delete.delay.ms"],
+            "retention_ms": self["retention.ms"],
+            "retention_bytes": self["retention.bytes"],
         }

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -15,23 +16,32 @@ class DelayedDeletion:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._waiting: set[asyncio.TimerHandle] = set()
+        self._cancelled = False
 
-    def remove_later(self, path: str | os.PathLike[str], delay_ms: int) -> None:
-        """Removes a file or a whole folder in `delay_ms` milliseconds."""
+    def remove_later(self, paths: Sequence[str | os.PathLike[str]], delay_ms: int) -> None:
+        """Removes files or whole folders in `delay_ms` milliseconds, one after the other."""
         handle: asyncio.TimerHandle
+        if self._cancelled:
+            return
 
         def due() -> None:
             self._waiting.discard(handle)
-            self._executor.submit(_remove, Path(path))
+            self._executor.submit(_remove_all, paths)
 
         handle = asyncio.get_running_loop().call_later(max(delay_ms, 0) / 1000, due)
         self._waiting.add(handle)
 
     def cancel(self) -> None:
         """Removes nothing more."""
+        self._cancelled = True
         for handle in self._waiting:
             handle.cancel()
         self._waiting.clear()
+
+
+def _remove_all(paths: Iterable[str | os.PathLike[str]]) -> None:
+    for path in paths:
+        _remove(Path(path))
 
 
 def _remove(path: Path) -> None:

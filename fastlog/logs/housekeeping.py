@@ -1,4 +1,4 @@
-"""The work by the clock on all logs of a folder: checkpoints, rolls, forgetting producers.
+"""The work by the clock on all logs of a folder: checkpoints, rolls, retention, producers.
 
 Every function here blocks and runs on a thread of the manager, each by itself but several at once.
 """
@@ -6,8 +6,9 @@ Every function here blocks and runs on a thread of the manager, each by itself b
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from fastlog.logs import retention
 from fastlog.logs.checkpoints import (
     HIGH_WATERMARKS,
     LOG_START_OFFSETS,
@@ -24,12 +25,19 @@ logger = logging.getLogger(__name__)
 class Housekeeping:
     """`logs` is the manager's own table and changes meanwhile."""
 
-    def __init__(self, folder: LogFolder, logs: Mapping[Partition, Log]) -> None:
+    def __init__(
+        self,
+        folder: LogFolder,
+        logs: Mapping[Partition, Log],
+        delete_later: Callable[[Partition, Sequence[str]], None],
+    ) -> None:
         self.folder = folder
         self.recovery_points = Checkpoint(folder.path, RECOVERY_POINTS)
         self.high_watermarks = Checkpoint(folder.path, HIGH_WATERMARKS)
         self.log_start_offsets = Checkpoint(folder.path, LOG_START_OFFSETS)
         self._logs = logs
+        self._delete_later = delete_later
+        self._retention_clock = retention.Clock()
         self._damaged: set[tuple[str, int]] = set()
 
     def checkpoint_recovery_points(self) -> None:
@@ -61,6 +69,15 @@ class Housekeeping:
         now_ms = time.time_ns() // 1_000_000
         for partition, log in self._online():
             self._attempt(partition, log.roll_if_due, now_ms)
+
+    def remove_old(self) -> None:
+        """Takes away the segments that retention.ms and retention.bytes do not keep."""
+        now_ms = self._retention_clock.now_ms()
+        for partition, log in self._online():
+            self._attempt(partition, self._remove_old_of, partition, log, now_ms)
+
+    def _remove_old_of(self, partition: Partition, log: Log, now_ms: int) -> None:
+        self._delete_later(partition, retention.apply(log, now_ms))
 
     def expire_producers(self) -> None:
         """Forgets idempotent producers after producer.id.expiration.ms."""

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +48,8 @@ class Intervals(NamedTuple):
     high_watermarks_ms: int = 5_000
     rolls_ms: int = 5_000
     producers_ms: int = 600_000
+    retention_ms: int = 300_000
+    first_retention_ms: int = 30_000  # after the start
 
     @classmethod
     def of(cls, settings) -> "Intervals":
@@ -56,6 +58,8 @@ class Intervals(NamedTuple):
             recovery_points_ms=settings["log.flush.offset.checkpoint.interval.ms"],
             log_start_offsets_ms=settings["log.flush.start.offset.checkpoint.interval.ms"],
             high_watermarks_ms=settings["replica.high.watermark.checkpoint.interval.ms"],
+            retention_ms=settings["log.retention.check.interval.ms"],
+            first_retention_ms=settings["log.initial.task.delay.ms"],
         )
 
 
@@ -80,7 +84,7 @@ class LogManager:
         self._busy: weakref.WeakValueDictionary[Partition, asyncio.Lock]
         self._busy = weakref.WeakValueDictionary()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fastlog-logs")
-        self._housekeeping = Housekeeping(folder, self._logs)
+        self._housekeeping = Housekeeping(folder, self._logs, self.delete_files_later)
         self._deletion = DelayedDeletion(self._pool)
         self._timers: list[asyncio.Task] = []
         self._letting_go: list[asyncio.Future] = []
@@ -110,11 +114,12 @@ class LogManager:
         does not tell. Raises LogsNotOpened, FolderNotUsable; abort is then all that is left to do.
         """
         self.was_clean = self.folder.take_clean_marker()
-        asyncio.get_running_loop().add_reader(self._disk.alarm_fd, self._alarmed)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._disk.alarm_fd, self._alarmed)
         loader = Loader(self.folder, self._housekeeping, self.was_clean, settings_of, self._disk)
         partitions, leftovers = loader.partitions()
         for path in leftovers:
-            self._deletion.remove_later(path, FILE_DELETE_DELAY_MS)
+            self._deletion.remove_later([path], FILE_DELETE_DELAY_MS)
         started = time.monotonic()
         failures: list[tuple[str, Exception]] = []
 
@@ -147,12 +152,17 @@ class LogManager:
             (each.rolls_ms, keeping.roll),
             (each.producers_ms, keeping.expire_producers),
         ):
-            self._timers.append(asyncio.create_task(self._repeat(interval_ms, work)))
+            self._start_timer(interval_ms, interval_ms, work)
+        self._start_timer(each.first_retention_ms, each.retention_ms, keeping.remove_old)
 
-    async def _repeat(self, interval_ms: int, work: Callable[[], None]) -> None:
+    def _start_timer(self, first_ms: int, interval_ms: int, work: Callable[[], None]) -> None:
+        self._timers.append(asyncio.create_task(self._repeat(first_ms, interval_ms, work)))
+
+    async def _repeat(self, wait_ms: int, interval_ms: int, work: Callable[[], None]) -> None:
         told = None
         while True:
-            await asyncio.sleep(max(interval_ms, 1) / 1000)
+            await asyncio.sleep(max(wait_ms, 1) / 1000)
+            wait_ms = interval_ms
             try:
                 await self._run(work)
                 told = None
@@ -276,7 +286,7 @@ class LogManager:
         if path is None:
             return False
         delay_ms = self._delete_delays_ms.pop((topic, partition), FILE_DELETE_DELAY_MS)
-        self._deletion.remove_later(path, delay_ms)
+        self._deletion.remove_later([path], delay_ms)
         logger.info("%s-%d is closed; its files go in %.0f s", topic, partition, delay_ms / 1000)
         return True
 
@@ -320,10 +330,11 @@ class LogManager:
         except OSError as error:
             raise FolderNotUsable(self.folder.path, error) from None
 
-    def delete_files_later(self, paths: Iterable[str], delay_ms: int) -> None:
-        """For the *.deleted files that a log's truncation leaves; the delay is in milliseconds."""
-        for path in paths:
-            self._deletion.remove_later(path, delay_ms)
+    def delete_files_later(self, key: Partition, paths: Sequence[str]) -> None:
+        """For the *.deleted files that a log leaves; any thread, after `start`."""
+        if paths:
+            delay_ms = self._delete_delays_ms.get(key, FILE_DELETE_DELAY_MS)
+            self._loop.call_soon_threadsafe(self._deletion.remove_later, paths, delay_ms)
 
     # --- the end ---
 

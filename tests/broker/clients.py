@@ -89,9 +89,12 @@ class Client(Connection):
         )
         return answer.responses[0].partitions[0]
 
-    def end_offset(self, topic: str, partition: int = 0, *, epoch: int = -1) -> tuple[int, int]:
-        """The error code and the offset of ListOffsets for the latest."""
-        wanted = {"partition_index": partition, "current_leader_epoch": epoch, "timestamp": -1}
+    def end_offset(
+        self, topic: str, partition: int = 0, *, epoch: int = -1, timestamp: int = -1
+    ) -> tuple[int, int]:
+        """The error code and the offset of ListOffsets for the latest, or another time."""
+        wanted = {"partition_index": partition, "timestamp": timestamp}
+        wanted["current_leader_epoch"] = epoch
         answer = self.ask(
             LIST_OFFSETS, 5, replica_id=-1, topics=[{"name": topic, "partitions": [wanted]}]
         )

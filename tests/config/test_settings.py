@@ -43,7 +43,7 @@ def test_defaults():
     assert settings["num.partitions"] == 1
     assert settings["log.segment.bytes"] == 1 << 30
     assert settings["message.max.bytes"] == 1048588
-    assert settings["log.retention.ms"] == -1  # nothing is deleted, and we do not claim otherwise
+    assert settings["log.retention.hours"] == 168
     assert settings.where("num.partitions") == "default"
     assert settings.listeners == [Listener("PLAINTEXT", "127.0.0.1", 9092)]
     assert settings.advertised_listeners == settings.listeners
@@ -128,15 +128,12 @@ def test_a_topics_setting_in_the_brokers_file(tmp_path):
 def test_kafkas_sample_file(tmp_path):
     """What has its effect or truly none is taken; the rest stops the start, never ignored."""
     assert problems(tmp_path, KAFKAS_SAMPLE.lstrip()) == [
-        "13: log.retention.hours = 168 is not supported in this version of fastlog; "
-        "only -1 is accepted, which is what it does",
-        "14: log.retention.check.interval.ms = 300000 is not supported in this version of fastlog",
         "15: zookeeper.connect = localhost:2181 is not supported in this version of fastlog",
         "16: zookeeper.connection.timeout.ms = 18000 is not supported in this version of fastlog",
         "17: group.initial.rebalance.delay.ms = 0 is not supported in this version of fastlog",
     ]
     file = tmp_path / "server.properties"
-    file.write_text("\n".join(KAFKAS_SAMPLE.splitlines()[:13]))
+    file.write_text("\n".join(KAFKAS_SAMPLE.splitlines()[:15]))
     settings = load(file, environ={})
     assert settings.broker_id == 0
     assert settings.reactors == 3
@@ -144,6 +141,14 @@ def test_kafkas_sample_file(tmp_path):
         "num.io.threads",
         "num.recovery.threads.per.data.dir",
     ]
+
+
+@pytest.mark.parametrize("unit", ["ms", "minutes", "hours"])
+def test_no_retention_at_all_is_for_topics_only(tmp_path, unit):
+    assert problems(tmp_path, f"log.retention.{unit}=0") == [
+        f"1: log.retention.{unit}: must be unlimited (-1) or 1 or more"
+    ]
+    assert load(pairs=["log.retention.ms=5", f"log.retention.{unit}=5"], environ={})
 
 
 def test_nobody_may_connect():

@@ -21,6 +21,8 @@ def test_engine_defaults():
         "compacted": 0,
         "producer_id_expiration_ms": 86400000,
         "file_delete_delay_ms": 60000,
+        "retention_ms": 604800000,
+        "retention_bytes": -1,
     }
 
 
@@ -123,7 +125,7 @@ def test_refused_in_kafkas_words(overrides, message):
 @pytest.mark.parametrize(
     "overrides",
     [
-        {"retention.ms": "86400000"},
+        {"flush.ms": "1000"},
         {"cleanup.policy": "compact"},
         {"compression.type": "zstd"},
         {"min.insync.replicas": "2"},
@@ -139,8 +141,6 @@ def test_what_has_no_effect_yet_is_refused(overrides):
 
 def test_what_is_the_case_anyway_is_accepted():
     overrides = {
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
         "cleanup.policy": "delete",
         "compression.type": "producer",
         "min.insync.replicas": "1",
@@ -151,4 +151,19 @@ def test_what_is_the_case_anyway_is_accepted():
     assert topic["cleanup.policy"] == ("delete",)
     assert topic["segment.bytes"] == 1000000
     assert topic.engine()["preallocate"] == 1
-    assert topic["retention.ms"] == -1
+
+
+@pytest.mark.parametrize(
+    "broker, topic, engine",
+    [
+        ({}, {}, (604_800_000, -1)),
+        ({"log.retention.hours": 2}, {}, (7_200_000, -1)),
+        ({"log.retention.hours": 2, "log.retention.minutes": 3}, {}, (180_000, -1)),
+        ({"log.retention.minutes": 3, "log.retention.ms": 4}, {}, (4, -1)),
+        ({"log.retention.hours": -1, "log.retention.bytes": 5}, {}, (-1, 5)),
+        ({"log.retention.ms": 4}, {"retention.ms": "0", "retention.bytes": "6"}, (0, 6)),
+    ],
+)
+def test_retention(broker, topic, engine):
+    found = TopicSettings(Settings.of(broker), topic).engine()
+    assert (found["retention_ms"], found["retention_bytes"]) == engine

@@ -106,7 +106,7 @@ async def test_refusals_leave_nothing(store):
         (37, "u", {"partitions": 0}),
         (38, "u", {"replication_factor": 2}),
         (39, "u", {"assignments": {0: [8]}}),
-        (40, "u", {"configs": {"retention.ms": "1"}}),
+        (40, "u", {"configs": {"flush.ms": "1"}}),
         (42, "u", {"assignments": {0: [7]}, "partitions": 1}),
     ]:
         with pytest.raises(KafkaError) as caught:

@@ -324,6 +324,19 @@ def test_min_bytes_waits_for_enough(broker):
         assert offsets_of(part.records) == [0, 1, 2]
 
 
+def test_a_parked_fetch_learns_that_its_records_are_gone(broker):
+    log = broker.topic("t")[0]
+    for _ in range(3):
+        log.append(batch(b"x" * 500))
+    with broker.client() as client:
+        client.send(fetch({"t": [(0, 1)]}, max_wait=15000, min_bytes=9000))
+        while broker.plane.stats()["fetches_parked"] == 0:
+            pass
+        log.set_log_start_offset(3, with_active=True)
+        (part,) = read_fetched(client.receive(), 11)[2]
+        assert part.error == 1
+
+
 def test_a_parked_fetch_learns_that_its_log_is_gone(broker):
     log = broker.topic("t")[0]
     with broker.client() as client:

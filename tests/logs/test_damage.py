@@ -213,7 +213,7 @@ def test_damage_is_told_once(tmp_path, caplog):
     path.write_bytes(data)
     log = open_log(tmp_path / "data" / "t-0", clean=True)
     folder = LogFolder.open(tmp_path / "data")
-    keeping = Housekeeping(folder, {("t", 0): log})
+    keeping = Housekeeping(folder, {("t", 0): log}, lambda partition, paths: None)
     keeping.guard()
     assert "damaged" not in caplog.text
     for _ in range(3):

@@ -408,7 +408,7 @@ def test_files_of_a_truncation_go_later(tmp_path):
         append(log, 40)
         left = log.set_log_start_offset(30)
         assert left and all(path.endswith(".deleted") for path in left)
-        manager.delete_files_later(left, 10)
+        manager.delete_files_later(("clicks", 0), left)
         await until(lambda: not any(map(os.path.exists, left)))
         await manager.shutdown()
 

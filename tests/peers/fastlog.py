@@ -37,7 +37,8 @@ class FastlogBroker(Broker):
     def __init__(self, folder: Path, settings: dict[str, object] | None = None) -> None:
         self.folder = folder
         self.log_folder = folder / "data"
-        self.settings = settings or {}
+        # records of the tests are of any time
+        self.settings = {"log.retention.ms": -1, **(settings or {})}
         self.host, self.port = "127.0.0.1", 0
         self.process: OwnedProcess | None = None
 

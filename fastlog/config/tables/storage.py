@@ -140,8 +140,7 @@ ROWS = (
         "log.cleanup.policy",
         Kind.LIST,
         ("delete",),
-        "What becomes of old segments: delete, compact, or both. With no retention yet, "
-        "`delete` deletes nothing.",
+        "What becomes of old segments: delete, compact, or both. Compaction is not there yet.",
         check=ListOf(("compact", "delete")),
         dynamic=True,
         today=(("delete",),),
@@ -220,11 +219,11 @@ ROWS = (
         check=Range(4),
         dynamic=True,
     ),
-    planned(
+    works(
         "log.initial.task.delay.ms",
         Kind.LONG,
         30000,
-        "Delay after start before the background work on logs begins.",
+        "Delay after the start before logs are examined for segments past their retention.",
         check=Range(0),
     ),
     planned(
@@ -301,42 +300,40 @@ ROWS = (
         "Reserves a segment's disk space ahead of writing.",
         dynamic=True,
     ),
-    planned(
+    works(
         "log.retention.bytes",
         Kind.LONG,
         -1,
-        "Size a partition may reach before its oldest segments go. Nothing is deleted by size yet.",
+        "Bytes a partition keeps at least: its oldest segments go while the others hold as many. "
+        "-1: no limit.",
         dynamic=True,
-        today=(-1,),
     ),
-    planned(
+    works(
         "log.retention.check.interval.ms",
         Kind.LONG,
         300000,
-        "How often logs are examined for segments past their retention.",
+        "How often logs are examined for segments past their retention. A jump of the clock ahead "
+        "counts from the next time on.",
         check=Range(1),
     ),
-    planned(
+    works(
         "log.retention.hours",
         Kind.INT,
         168,
-        "Age in hours at which segments are deleted. Nothing is deleted by age yet.",
-        today=(-1,),
+        "Age in hours at which segments are deleted. -1: never.",
     ),
-    planned(
+    works(
         "log.retention.minutes",
         Kind.INT,
         None,
         "Age in minutes at which segments are deleted; comes before log.retention.hours.",
-        today=(-1,),
     ),
-    planned(
+    works(
         "log.retention.ms",
         Kind.LONG,
         None,
         "Age in milliseconds at which segments are deleted; comes before the minutes and hours.",
         dynamic=True,
-        today=(-1,),
     ),
     works(
         "log.roll.hours",

@@ -8,8 +8,7 @@ ROWS = (
         "cleanup.policy",
         Kind.LIST,
         ("delete",),
-        "What becomes of old segments: delete, compact, or both. With no retention yet, "
-        "`delete` deletes nothing.",
+        "What becomes of old segments: delete, compact, or both. Compaction is not there yet.",
         check=ListOf(("compact", "delete")),
         broker_names=("log.cleanup.policy",),
         today=(("delete",),),
@@ -234,22 +233,22 @@ ROWS = (
         today=(False,),
     ),
     planned("remote.storage.enable", Kind.BOOLEAN, False, "Tiered storage.", today=(False,)),
-    planned(
+    works(
         "retention.bytes",
         Kind.LONG,
         -1,
-        "Size a partition may reach before its oldest segments go. Nothing is deleted by size yet.",
+        "Bytes each partition keeps at least: its oldest segments go while the others hold as "
+        "many. -1: no limit.",
         broker_names=("log.retention.bytes",),
-        today=(-1,),
     ),
-    planned(
+    works(
         "retention.ms",
         Kind.LONG,
         604800000,
-        "Age at which segments are deleted. Nothing is deleted by age yet.",
+        "A segment whose latest record is older is deleted, the active one too; a segment whose "
+        "records have no time counts from when it was last written. -1: never.",
         check=Range(-1),
         broker_names=("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
-        today=(-1,),
     ),
     works(
         "segment.bytes",
