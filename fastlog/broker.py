@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from fastlog import descriptors, limits, lost
+from fastlog.aside import Aside
 from fastlog.config import Settings, TopicSettings
 from fastlog.config.listeners import Listener
 from fastlog.control import cluster
@@ -73,6 +74,7 @@ class Broker:
         self.logs_opened = False
         self.failed = asyncio.Event()  # nothing is left to serve: `stop` is all that remains
         self.table = Topics()
+        self.aside = Aside()
         self.lookups = Lookups(settings["fastlog.decompressed.max.bytes"])
         self.cluster_id = ""
         self.broker_id = -1
@@ -392,6 +394,7 @@ class Broker:
     def serve(self) -> None:
         """Starts the threads that answer."""
         self.started.callback(self.lookups.close)
+        self.started.push_async_callback(self.aside.close)
         facade = Facade(self)
         self.pump = RequestPump(self.plane, facade.dispatch)
         self.pump.start()

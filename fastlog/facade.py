@@ -2,10 +2,29 @@
 
 import asyncio
 import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from fastlog.api import registry
 from fastlog.api.context import BrokerAddress
 from fastlog.control.producer_ids import ProducerIds
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+Method = Callable[Concatenate["Facade", P], Coroutine[Any, Any, Result]]
+
+
+def at_home(method: Method[P, Result]) -> Method[P, Result]:
+    """Of a Facade: runs on the broker's event loop, whichever loop it is called on."""
+
+    @functools.wraps(method)
+    async def call(self: "Facade", *given: P.args, **named: P.kwargs) -> Result:
+        work = method(self, *given, **named)
+        if asyncio.get_running_loop() is self.home:
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.home))
+
+    return call
 
 
 class TopicsView:
@@ -24,13 +43,14 @@ class TopicsView:
 
     def names(self):
         """All names."""
-        return list(self.control.topics)
+        return self.control.topics.names()
 
 
 class Facade:
-    """One broker, as the handlers ask it."""
+    """One broker, as the handlers ask it, from any thread."""
 
     def __init__(self, broker) -> None:
+        self.home = asyncio.get_running_loop()
         self.broker = broker
         self.settings = broker.settings
         self.topics = TopicsView(broker.control)
@@ -58,6 +78,7 @@ class Facade:
                     return [BrokerAddress(self.node_id, one.host, one.port)]
         return [BrokerAddress(self.node_id, local[0], local[1])]
 
+    @at_home
     async def create_topic(
         self, name, partitions, replication_factor, assignments, configs, validate_only
     ):
@@ -71,6 +92,7 @@ class Facade:
             validate_only=validate_only,
         )
 
+    @at_home
     async def delete_topic(self, name: str) -> None:
         """Deletes a topic and its logs. Raises KafkaError."""
         await self.broker.control.delete_topic(name)
@@ -79,19 +101,21 @@ class Facade:
         """The partition's log here, or None."""
         return self.broker.logs.get(topic, partition)
 
+    @at_home
     async def next_producer_id(self) -> tuple[int, int]:
         """A producer id that nobody else has, with its first epoch."""
         return await self.producer_ids.next(), 0
 
+    @at_home
     async def find_time(self, log, timestamp: int | None) -> tuple[int, int, int] | None:
         """The first record that is as late, or (None) has the greatest timestamp."""
         return await self.broker.lookups.by_time(log, timestamp)
 
+    @at_home
     async def look_into(self, log, function):
         """What a function finds of a log."""
         return await self.broker.lookups.quick(log, function)
 
-    async def run_blocking(self, function, *arguments):
-        """Runs what may wait for the disk, away from the event loop."""
-        call = functools.partial(function, *arguments)
-        return await asyncio.get_running_loop().run_in_executor(None, call)
+    async def aside(self, size, work):
+        """Runs a coroutine that takes long in another thread."""
+        return await self.broker.aside.run(size, work)

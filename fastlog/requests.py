@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 from fastlog.noticed import Noticed
@@ -17,47 +16,8 @@ log = logging.getLogger("fastlog.requests")
 
 # So many requests are taken in one turn of the loop, before other work gets its turn.
 TAKEN_A_TURN = 16
-# A request below this is answered whatever else is under way.
-SMALL = 4096
-# Bytes of the larger ones that are under way at a time; a message takes up to some 250 times its
-# bytes as objects. One is always let in.
-UNDER_WAY = 262144
 
 Dispatch = Callable[[object], Awaitable[bytes | None]]
-
-
-class Lane:
-    """Lets requests in by their size, in their order, so that all of them together stay small."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self.waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    async def enter(self, size: int) -> None:
-        """Waits until there is room; `leave` with the same size must follow."""
-        if not self.waiting and self.has_room(size):
-            self.used += size
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.append((size, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave(size)
-            raise
-
-    def leave(self, size: int) -> None:
-        self.used -= size
-        while self.waiting and (self.waiting[0][1].done() or self.has_room(self.waiting[0][0])):
-            size, turn = self.waiting.popleft()
-            if not turn.done():
-                self.used += size
-                turn.set_result(None)
-
-    def has_room(self, size: int) -> bool:
-        return self.used == 0 or self.used + size <= self.limit
 
 
 class RequestPump:
@@ -72,7 +32,6 @@ class RequestPump:
         self.dispatch = dispatch
         self.tasks: set[asyncio.Task] = set()
         self.noticed = Noticed(log)
-        self.lane = Lane(UNDER_WAY)
 
     def start(self) -> None:
         """Watches the queue from the running loop."""
@@ -94,17 +53,6 @@ class RequestPump:
 
     async def answer(self, request) -> None:
         """Answers one request, or closes its connection."""
-        size = len(request.frame)
-        if size <= SMALL:
-            await self.answer_now(request)
-            return
-        await self.lane.enter(size)
-        try:
-            await self.answer_now(request)
-        finally:
-            self.lane.leave(size)
-
-    async def answer_now(self, request) -> None:
         try:
             response = await self.dispatch(request)
         except OSError as error:  # for instance no descriptors are left: no defect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 Result = TypeVar("Result")
@@ -78,7 +78,7 @@ class CreatedTopic(Protocol):
 
 
 class Context(Protocol):
-    """The broker."""
+    """The broker. Handlers of long requests ask it from other threads."""
 
     @property
     def node_id(self) -> int: ...
@@ -136,6 +136,10 @@ class Context(Protocol):
         """What a function finds of a log that asks its disk for little."""
         ...
 
-    def run_blocking(self, function: Callable[..., Result], *arguments: Any) -> Awaitable[Result]:
-        """Runs what may wait for the disk, away from the event loop."""
+    def aside(
+        self, size: int, work: Callable[[], Coroutine[Any, Any, Result]]
+    ) -> Awaitable[Result]:
+        """Runs a coroutine that takes long beside the event loop. `size`: of its request, in bytes,
+        or of what its answer amounts to.
+        """
         ...

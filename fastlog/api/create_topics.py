@@ -46,7 +46,7 @@ async def handle(context: Context, header: RequestHeader, request: Message) -> M
             _fail(result, ErrorCode.INVALID_REQUEST, problem)
 
     async def create_all() -> None:
-        async for topic, result in in_turns(wanted):
+        async for topic, result in in_turns(wanted, 1):
             await _create(context, header.api_version, request, topic, result)
 
     await finish_within(create_all(), 0 if request.validate_only else request.timeout_ms)

@@ -36,7 +36,7 @@ async def handle(context: Context, header: RequestHeader, request: Message) -> M
         _resolve(context, result, wanted)
 
     async def delete_all() -> None:
-        async for name, results in in_turns(wanted.items()):
+        async for name, results in in_turns(wanted.items(), 1):
             code = await _delete(context, name)
             for result in results:
                 result.error_code = code if request.timeout_ms > 0 or code else _TIMED_OUT

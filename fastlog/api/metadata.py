@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from fastlog.api.authorization import CLUSTER_OPERATIONS, NOT_ASKED_FOR, TOPIC_OPERATIONS
 from fastlog.api.context import NO_LEADER, Context, PartitionState, TopicState
+from fastlog.api.registry import FEW
 from fastlog.api.turns import in_turns
 from fastlog.control.names import problem_with_name
 from fastlog.protocol import ZERO_UUID, ErrorCode, KafkaError, RequestHeader
@@ -44,6 +45,19 @@ async def handle(context: Context, header: RequestHeader, request: Message) -> M
     ]
     _hide_what_is_gone(response, version, {broker.id for broker in brokers})
     return response
+
+
+def weight(context: Context, request: Message) -> int:
+    """Topics and partitions of the answer; topics alone, where they are many."""
+    if request.topics:
+        named = {topic.name or topic.topic_id for topic in request.topics}
+    else:
+        named = set(context.topics.names())
+    if len(named) > FEW:
+        return len(named)
+    get, by_id = context.topics.get, context.topics.by_id
+    found = (get(one) if isinstance(one, str) else by_id(one) for one in named)
+    return len(named) + sum(len(topic.partitions) for topic in found if topic)
 
 
 def _problem_with(request: Message, version: int) -> ErrorCode | None:

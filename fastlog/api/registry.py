@@ -28,9 +28,14 @@ noticed = Noticed(logging.getLogger("fastlog.api"))
 
 Handler = Callable[[Context, RequestHeader, messages.Message], Awaitable[messages.Message]]
 
+# How many elements the answer to a short request has.
+Weight = Callable[[Context, messages.Message], int]
+
 API_VERSIONS = 18
-# A frame above this is read, and its answer written, away from the event loop.
-LARGE = 65536
+# A longer frame is answered beside the event loop, and so is what asks for more elements than this.
+SMALL = 1024
+FEW = 200
+ELEMENT = 64  # bytes that an element of an answer counts for
 
 
 class Served(NamedTuple):
@@ -57,6 +62,7 @@ SERVED: dict[int, Served] = {
 }
 
 _handlers: dict[int, Handler] = {}
+_weights: dict[int, Weight] = {}
 
 
 def handler_of(api_key: int) -> Handler:
@@ -69,13 +75,25 @@ def handler_of(api_key: int) -> Handler:
         if declared != (api_key, served.min_version, served.max_version):
             raise RuntimeError(f"{module.__name__} declares {declared}, the registry {served}")
         handler = _handlers[api_key] = module.handle
+        _weights[api_key] = getattr(module, "weight", _weightless)
     return handler
+
+
+def _weightless(context: Context, request: messages.Message) -> int:
+    return 0
 
 
 async def dispatch(context: Context, connection: Connection) -> bytes | None:
     """The response to one request: header and body. None: close the connection, as Kafka does
     for what it does not serve or cannot read.
     """
+    size = len(connection.frame)
+    if size > SMALL:
+        return await context.aside(size, partial(_answer, context, connection, is_aside=True))
+    return await _answer(context, connection, is_aside=False)
+
+
+async def _answer(context: Context, connection: Connection, *, is_aside: bool) -> bytes | None:
     try:
         header, at = decode_header(connection.frame)
         served = SERVED.get(header.api_key)
@@ -87,29 +105,37 @@ async def dispatch(context: Context, connection: Connection) -> bytes | None:
                 return unsupported_api_versions(header)
             refuse(connection, f"API {header.api_key} has no version {header.api_version} here")
             return None
-        read = partial(
-            messages.request_class(header.api_key).decode,
+        request = messages.request_class(header.api_key).decode(
             header.api_version,
             connection.frame,
             at,
             elements_max=context.settings["fastlog.request.elements.max"],
         )
-        is_large = len(connection.frame) > LARGE
-        request = await context.run_blocking(read) if is_large else read()
     except DecodeError as error:
         refuse(connection, str(error))
         return None
     header.connection = connection
-    response = await handler_of(header.api_key)(context, header, request)
-    write = partial(
-        encode_response, header.api_key, header.api_version, header.correlation_id, response
-    )
+    handler = handler_of(header.api_key)
+    work = partial(_handle, handler, context, header, request)
+    if is_aside:
+        return await work()
+    weight = _weights[header.api_key](context, request)
+    return await (context.aside(weight * ELEMENT, work) if weight > FEW else work())
+
+
+async def _handle(
+    handler: Handler, context: Context, header: RequestHeader, request: messages.Message
+) -> bytes | None:
+    response = await handler(context, header, request)
     try:
-        return await context.run_blocking(write) if is_large else write()
+        return encode_response(header.api_key, header.api_version, header.correlation_id, response)
     except EncodeError as error:
         # A name that is not UTF-8 is answered with up to three times the bytes that came.
-        refuse(connection, str(error), kind="unanswerable")
+        refuse(header.connection, str(error), kind="unanswerable")
         return None
+    finally:
+        messages.dismantle(request)
+        messages.dismantle(response)
 
 
 def refuse(connection: Connection, reason: str, kind: str = "malformed") -> None:

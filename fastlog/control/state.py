@@ -1,6 +1,6 @@
 """The topics as the control plane knows them: immutable descriptions in one table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from fastlog.coordination.znodes import NO_LEADER, LeaderAndIsr
@@ -47,7 +47,7 @@ class TopicDescription(NamedTuple):
 
 
 class TopicTable(Mapping[str, TopicDescription]):
-    """By name, and by id."""
+    """By name, and by id. Other threads may read it while one changes it."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, TopicDescription] = {}
@@ -69,19 +69,23 @@ class TopicTable(Mapping[str, TopicDescription]):
         return self._by_id.get(bytes(topic_id))
 
     def put(self, topic: TopicDescription) -> None:
-        self.remove(topic.name)
+        before = self._by_name.get(topic.name)
         self._by_name[topic.name] = topic
         if topic.topic_id != NO_TOPIC_ID:
             self._by_id[topic.topic_id] = topic
+        if before is not None and before.topic_id != topic.topic_id:
+            self._by_id.pop(before.topic_id, None)
 
     def remove(self, name: str) -> None:
         topic = self._by_name.pop(name, None)
         if topic is not None:
             self._by_id.pop(topic.topic_id, None)
 
-    def clear(self) -> None:
-        self._by_name.clear()
-        self._by_id.clear()
+    def replace(self, topics: Iterable[TopicDescription]) -> None:
+        """These are all there are; nobody sees a part of them."""
+        by_name = {topic.name: topic for topic in topics}
+        self._by_id = {t.topic_id: t for t in by_name.values() if t.topic_id != NO_TOPIC_ID}
+        self._by_name = by_name
 
 
 __all__ = ["NO_LEADER", "NO_TOPIC_ID", "PartitionState", "TopicDescription", "TopicTable"]

@@ -327,10 +327,7 @@ class Control:
         names = await self._coordination.children(znodes.TOPICS)
         marked = set(await self._coordination.children(znodes.DELETE_TOPICS))
         loaded = await asyncio.gather(*(self._load_topic(name, marked) for name in names))
-        self.topics.clear()
-        for topic in loaded:
-            if topic.name not in marked:
-                self.topics.put(topic)
+        self.topics.replace(topic for topic in loaded if topic.name not in marked)
         for topic in loaded:
             if topic.name in marked:
                 await self._finish_deletion(topic)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import struct
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from fastlog.protocol import generate, schema
@@ -96,6 +97,22 @@ class Message(Struct):
             writer(self, out)
         except (struct.error, UnicodeEncodeError) as error:
             raise EncodeError(f"{type(self).__name__} version {version}: {error}") from error
+
+
+def dismantle(struct: Struct) -> None:
+    """Frees the structs of a message one by one; all at once, nothing could interrupt it. What
+    others hold as well, stays.
+    """
+    for name in struct.__slots__:
+        value = getattr(struct, name)
+        if type(value) is not list or not value or not isinstance(value[0], Struct):
+            continue
+        if sys.getrefcount(value) > 3:  # the struct's, this name's, the call's
+            continue
+        while value:
+            element = value.pop()
+            if sys.getrefcount(element) <= 2:
+                dismantle(element)
 
 
 class Api(NamedTuple):

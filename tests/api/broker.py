@@ -136,6 +136,7 @@ class Broker:
         self.controller = 1
         self.others: list[BrokerAddress] = []
         self.producer_ids = 1000
+        self.asides: list[int] = []
 
     def controller_id(self) -> int:
         return self.controller
@@ -189,8 +190,9 @@ class Broker:
     async def look_into(self, log, function):
         return function(log)
 
-    async def run_blocking(self, function, *arguments):
-        return await asyncio.to_thread(function, *arguments)
+    async def aside(self, size, work):
+        self.asides.append(size)
+        return await work()
 
 
 async def answer_to(broker: Broker, api_key: int, version: int, **fields: Any) -> messages.Message:

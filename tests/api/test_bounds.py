@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import struct
+import time
 
 from fastlog.api import metadata, registry, waiting
+from fastlog.aside import Aside
 from fastlog.noticed import Noticed
 from fastlog.protocol import RequestHeader, decode_response, encode_request, messages
 from tests.api.broker import Broker, Connection, answer_to, ask
@@ -101,11 +103,63 @@ def test_clients_in_a_hurry_do_not_pile_up_work():
 
 
 def test_a_large_answer_is_the_same_as_a_small_one():
-    """Read and written away from the loop."""
     broker = Broker(auto_create_topics_enable=False)
     frame = frame_of(METADATA, 4, topics=names(MANY))
-    assert len(frame) > registry.LARGE
     _, response = decode_response(
         METADATA, 4, asyncio.run(registry.dispatch(broker, Connection(frame)))
     )
     assert [t.name for t in response.topics] == [t.name for t in names(MANY)]
+    assert broker.asides == [len(frame)]
+
+
+def test_a_short_request_for_much_is_a_long_one():
+    broker = Broker()
+    broker.topics.add("large", registry.FEW + 1)
+    for number in range(registry.FEW):
+        broker.topics.add(f"small-{number}")
+    ask(broker, METADATA, 4, topics=[names(1)[0]], allow_auto_topic_creation=False)
+    assert broker.asides == []
+    large = messages.request_class(METADATA).MetadataRequestTopic(name="large")
+    assert len(ask(broker, METADATA, 4, topics=[large]).topics[0].partitions) == registry.FEW + 1
+    assert len(ask(broker, METADATA, 4, topics=None).topics) == registry.FEW + 1
+    assert len(broker.asides) == 2
+
+
+def test_others_go_on_while_a_handler_does_not_let_go(monkeypatch):
+    """A long request's handler that never waits: the event loop has its turns all the same."""
+    turns = 0
+
+    async def stubborn(context, header, request):
+        end = time.monotonic() + 60
+        begun = turns
+        while turns < begun + 20:
+            assert time.monotonic() < end, "the event loop stood still"
+        return messages.response_class(METADATA)()
+
+    async def scenario() -> None:
+        nonlocal turns
+        aside = Aside()
+        broker = Broker()
+        broker.aside = aside.run
+        monkeypatch.setitem(registry._handlers, METADATA, stubborn)
+        frame = frame_of(METADATA, 4, topics=names(1000))
+        answering = asyncio.create_task(registry.dispatch(broker, Connection(frame)))
+        while not answering.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        assert await answering is not None
+        await aside.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_is_freed_piece_by_piece_but_for_what_others_hold():
+    topic = messages.request_class(CREATE_TOPICS).CreatableTopic
+    assignment = messages.request_class(CREATE_TOPICS).CreatableReplicaAssignment
+    request = messages.request_class(CREATE_TOPICS)(
+        topics=[topic(name=n, assignments=[assignment(broker_ids=[1, 2])]) for n in "ab"]
+    )
+    held = request.topics[0]
+    messages.dismantle(request)
+    assert request.topics == []
+    assert [one.broker_ids for one in held.assignments] == [[1, 2]]

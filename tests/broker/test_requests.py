@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
+from fastlog.aside import Lane
 from fastlog.noticed import TOLD_EACH_SECONDS, Noticed
-from fastlog.requests import Lane
 
 
 def test_an_event_is_told_once_in_a_while(caplog, monkeypatch):
