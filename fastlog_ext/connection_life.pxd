@@ -18,4 +18,6 @@ cdef void connection_end(Connection *connection) noexcept nogil
 cdef void connection_refuse(Connection *connection, const char *reason) noexcept nogil
 # Puts an event of this kind (static text), with the peer's address before the reason.
 cdef void tell_of_peer(Connection *connection, const char *kind, const char *reason) noexcept nogil
+# Closes it because its answer has no memory, and says so once in the event queue.
+cdef void connection_starve(Connection *connection) noexcept nogil
 cdef void reap_connections(Reactor *reactor) noexcept nogil             # at the end of a turn

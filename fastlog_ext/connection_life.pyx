@@ -127,6 +127,13 @@ cdef void connection_refuse(Connection *connection, const char *reason) noexcept
     connection_end(connection)
 
 
+cdef void connection_starve(Connection *connection) noexcept nogil:
+    if connection.closed:
+        return
+    tell_of_peer(connection, "out_of_memory", "a long answer while the memory for requests is full")
+    connection_close(connection)
+
+
 cdef void reap_connections(Reactor *reactor) noexcept nogil:
     cdef Connection *connection
     while reactor.graveyard != NULL:

@@ -10,7 +10,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from fastlog_ext.cold_reads cimport cold_begin, cold_end, cold_start
-from fastlog_ext.connection_life cimport connection_close
+from fastlog_ext.connection_life cimport connection_starve
 from fastlog_ext.fetch_request cimport (
     FetchPartition, FetchRequest, FetchTopic, fetch_encode, fetch_parse, fetch_set_nth)
 from fastlog_ext.fetch_sessions cimport (
@@ -288,7 +288,7 @@ cdef void resume(FetchRequest *request) noexcept nogil:
         drop_reads(request)
         response_clear(request.response)
         finish(request)
-        connection_close(connection)
+        connection_starve(connection)
         return
     finish(request)
 

@@ -10,7 +10,7 @@ before it, except now and then, so that neither waits for ever.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
-from fastlog_ext.connection_life cimport connection_end
+from fastlog_ext.connection_life cimport connection_end, connection_starve
 from fastlog_ext.endian cimport put32
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.plane cimport Connection, Handoff, HandoffQueue, Plane, Response
@@ -91,14 +91,17 @@ cdef void deliver(Mail *mail) noexcept nogil:
     cdef Connection *connection = handoff.connection
     cdef Response *response = handoff.response
     cdef int refused = handoff.answer == NULL
+    cdef int no_memory = 0
     connection.barrier = 0
     add64(&connection.reactor.plane.budget.used, -handoff.frame_size)
     if not refused:
         put32(handoff.answer, <int32_t>handoff.answer_size)
-        refused = response_adopt(response, handoff.answer, handoff.answer_size + 4)
-        if refused:
+        no_memory = response_adopt(response, handoff.answer, handoff.answer_size + 4)
+        if no_memory:
             free(handoff.answer)
     free(handoff)
     response_ready(response)
-    if refused:
+    if no_memory:
+        connection_starve(connection)
+    elif refused:
         connection_end(connection)      # once what it was owed before has left

@@ -17,7 +17,7 @@ from fastlog_ext.batch cimport (
     BATCH_TRANSACTIONAL, BatchPolicy, BatchVerdict, RefusedRecord, batch_check_content,
     batch_check_frame, batch_correct, batch_first, batch_refused_records)
 from fastlog_ext.buffers cimport Buffer, buffer_release, buffer_retain
-from fastlog_ext.connection_life cimport connection_close
+from fastlog_ext.connection_life cimport connection_close, connection_starve
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.partition_log cimport (
     LOG_ONLINE, LogView, ORIGIN_CLIENT, AppendRequest, PartitionLog,
@@ -472,6 +472,7 @@ cdef void answer(ProduceRequest *request) noexcept nogil:
     cdef Response *response = request.response
     cdef Connection *connection = response.connection
     cdef int failed = 0
+    cdef int no_memory
     cdef int32_t number
     timer_cancel(&request.reactor.timers, &request.timer)
     if request.committing:
@@ -480,11 +481,12 @@ cdef void answer(ProduceRequest *request) noexcept nogil:
     if request.acks == 0:
         for number in range(request.partition_count):
             failed |= request.partitions[number].error != 0
-    elif not connection.closed and produce_encode(request):
-        failed = 1
-    if failed:
+    no_memory = request.acks != 0 and not connection.closed and produce_encode(request)
+    if failed or no_memory:
         response_clear(response)
     give_back(request)
     response_ready(response)
-    if failed:
-        connection_close(connection)    # the client awaits no answer and must notice (or no memory)
+    if no_memory:
+        connection_starve(connection)
+    elif failed:
+        connection_close(connection)    # the client awaits no answer and must notice

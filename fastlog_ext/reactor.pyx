@@ -365,7 +365,7 @@ cdef class DataPlane:
     def take_events(self):
         """What happened, as (kind, text): `malformed`, `connection_refused`,
         `connection_timed_out`, `connections_full`, `connections_too_fast`, `no_descriptors`,
-        `cannot_accept`, `events_dropped`."""
+        `out_of_memory`, `cannot_accept`, `events_dropped`."""
         self._check()
         return events_take(&self.plane.events)
 
