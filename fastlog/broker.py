@@ -71,6 +71,7 @@ class Broker:
         self.endpoints: list[tuple[str, int]] = []
         self.stopped_clean = False
         self.joined = True
+        self.draining_ended = False
         self.logs_opened = False
         self.failed = asyncio.Event()  # nothing is left to serve: `stop` is all that remains
         self.table = Topics()
@@ -420,6 +421,7 @@ class Broker:
         told = loop.call_later(DRAIN_TOLD_AFTER_S, self.tell_drain)
         self.joined = await asyncio.to_thread(self.plane.stop, self.drain_seconds)
         told.cancel()
+        self.draining_ended = True
 
     def tell_drain(self) -> None:
         """A stop that takes long says for whom it waits."""
@@ -428,6 +430,12 @@ class Broker:
             " a second TERM ends at once",
             *(self.plane.stats()["connections"], self.drain_seconds),
         )
+
+    @property
+    def waits_for(self) -> str:
+        """What a stop has not done yet, for people."""
+        left = self.logs.not_closed() if self.draining_ended and self.logs_opened else ""
+        return left or ("all that was begun" if self.draining_ended else "the connections")
 
     async def close_logs(self) -> None:
         """Closes the logs; not in order while a reactor may still write to them."""

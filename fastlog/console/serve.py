@@ -3,22 +3,24 @@
   fastlog serve --data /var/lib/fastlog --listen 0.0.0.0:9092 --set num.partitions=4
   fastlog serve --config server.properties          (Kafka's own file, or TOML)
 
-TERM drains what is in flight and writes the clean-shutdown marker; a second TERM ends at once.
+TERM drains what is in flight and writes the clean-shutdown marker; a second TERM ends at once, and
+so does a stop that waits for too long for something that does not go on, with exit code 1.
 """
 
 import argparse
 import asyncio
 import contextlib
-import os
 import signal
-import sys
 
 from fastlog import __version__
 from fastlog.broker import Broker, StartError
 from fastlog.config import ConfigError, Settings, load
 from fastlog.config.sources import Given
+from fastlog.console.ending import Watch, end_at_once
 from fastlog.console.errors import CommandError
 from fastlog.console.event_log import configure
+
+PATIENCE_S = 10.0  # longer than the drain may take: for a step of a stop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,10 +69,7 @@ class Signals:
 
     def received(self, number: int) -> None:
         if self.stop.is_set():
-            # No clean marker is written: the next start recovers the logs.
-            sys.stderr.write("fastlog: ended at once by a second signal\n")
-            sys.stderr.flush()
-            os._exit(128 + number)
+            end_at_once(number)
         self.stop.set()
 
 
@@ -88,6 +87,7 @@ async def serve(settings: Settings) -> int:
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
+    Watch(lambda: broker.waits_for, broker.drain_seconds + PATIENCE_S).start()
     await broker.stop()
     if broker.failed.is_set():
         raise CommandError(f"all log folders have failed: {broker.data}")

@@ -224,6 +224,11 @@ class LogFolders:
         self._unreachable.clear()
         return bool(online) and all(closed[manager] for manager in online)
 
+    def not_closed(self) -> str:
+        """The folders that `shutdown` has not done with, and how many logs each has open."""
+        waiting = (manager for manager in self.managers if not manager.ended)
+        return ", ".join(f"{one.folder.path} ({len(one.open_logs)} logs)" for one in waiting)
+
     def abort(self) -> None:
         """As LogManager.abort."""
         for manager in self.managers:

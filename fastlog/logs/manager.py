@@ -75,6 +75,9 @@ class LogManager:
         self.intervals = intervals or Intervals()
         self.was_clean = False
         self.failure: OSError | None = None
+        # of a shutdown: the logs that are not closed yet, and whether all is done
+        self.open_logs: set[Partition] = set()
+        self.ended = False
         # Called with partitions whose logs have gone offline, by the folder's failure or their own.
         self.on_offline: Callable[[Collection[Partition]], None] = _nobody_listens
         self._logs: dict[Partition, Log] = {}
@@ -344,12 +347,14 @@ class LogManager:
         Returns whether everything was closed in order; if not, the next start recovers. Of a folder
         that failed nothing is written.
         """
+        self.open_logs = set(self._logs)
         await self._stop_timers()
         clean = await (self._close_all() if self.failure is None else self._let_go_all())
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._logs.clear()
         await asyncio.to_thread(self._disk.close)
         self._let_go_folder()
+        self.ended = True
         return clean
 
     async def _let_go_all(self) -> bool:
@@ -359,7 +364,8 @@ class LogManager:
         return False
 
     async def _close_all(self) -> bool:
-        clean = all(await asyncio.gather(*(self._run(_close, some) for some in self._slices())))
+        closing = (self._run(self._close, some) for some in self._slices())
+        clean = all(await asyncio.gather(*closing))
         try:
             await self._run(self._housekeeping.checkpoint_all)
             if clean:
@@ -367,6 +373,18 @@ class LogManager:
         except OSError as error:
             clean = False
             logger.error("%s: the clean marker is not written: %s", self.folder.path, error)
+        return clean
+
+    def _close(self, logs: list[tuple[Partition, Log]]) -> bool:
+        """Whether all were closed in order. On a thread of the pool."""
+        clean = True
+        for partition, log in logs:
+            try:
+                log.close()
+            except (OSError, ValueError) as error:
+                clean = False
+                logger.error("%s-%d was not closed: %s", *partition, error)
+            self.open_logs.discard(partition)
         return clean
 
     def _slices(self) -> list[list[tuple[Partition, Log]]]:
@@ -380,6 +398,7 @@ class LogManager:
 
     def abort(self) -> None:
         """Lets go of everything at once. The next start finds no clean marker and recovers."""
+        self.open_logs = set(self._logs)
         for timer in self._timers:
             timer.cancel()
         self._deletion.cancel()
@@ -424,18 +443,6 @@ def _is_left_over(path: Path, topic_id: bytes) -> bool:
     except ValueError:
         return False
     return not any(log.stat().st_size for log in path.glob("*.log"))
-
-
-def _close(logs: list[tuple[Partition, Log]]) -> bool:
-    """Whether all were closed in order."""
-    clean = True
-    for partition, log in logs:
-        try:
-            log.close()
-        except (OSError, ValueError) as error:
-            clean = False
-            logger.error("%s-%d was not closed: %s", *partition, error)
-    return clean
 
 
 def _nobody_listens(partitions: Collection[Partition]) -> None:
