@@ -43,7 +43,10 @@ cdef int batch_check_frame(const uint8_t *data, int64_t size, int allow_zstd,
 # type that is not the topic's. Refused: info may be unset unless verdict.record_index >= 0.
 cdef void batch_check_content(const uint8_t *data, const BatchPolicy *policy, BatchInfo *info,
                               BatchVerdict *verdict) noexcept nogil
-# Both.
+# Whether that walks the records. `data` and `size` as in batch_check_frame, which came first.
+cdef int batch_is_walked(const uint8_t *data, int64_t size,
+                         const BatchPolicy *policy) noexcept nogil
+# Both checks.
 cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy,
                          BatchInfo *info, BatchVerdict *verdict) noexcept nogil
 # After a verdict that names a record: the first `limit` records that cannot be taken, in order, by

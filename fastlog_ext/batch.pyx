@@ -304,6 +304,15 @@ cdef void batch_check_content(const uint8_t *data, const BatchPolicy *policy, Ba
     walk_close(&walk)
 
 
+cdef int batch_is_walked(const uint8_t *data, int64_t size,
+                         const BatchPolicy *policy) noexcept nogil:
+    cdef BatchInfo info
+    if size < BATCH_HEADER_SIZE:
+        return 0
+    read_header(data, &info)
+    return must_walk(policy, &info)
+
+
 cdef void batch_validate(const uint8_t *data, int64_t size, const BatchPolicy *policy,
                          BatchInfo *info, BatchVerdict *verdict) noexcept nogil:
     if batch_check_frame(data, size, policy.allow_zstd, verdict):

@@ -43,7 +43,7 @@ cdef enum:
 cdef enum:
     NEEDS_BYTES = 0
     QUEUE_FULL = 1
-    # a request of the control plane is before it, or it must wait for what is before it
+    # a request that others have is before it, or it must wait for what is before it
     BARRIER = 2
 
 

@@ -13,7 +13,7 @@ from fastlog_ext.sockets cimport (
     socklen_t)
 from fastlog_ext.stats cimport CONNECTIONS_CLOSED, CONNECTIONS_OPENED, MALFORMED, count
 from fastlog_ext.starved cimport starved_leave
-from fastlog_ext.system cimport add32, add64, snprintf
+from fastlog_ext.system cimport add32, add64, snprintf, store32_relaxed
 from fastlog_ext.transport cimport Transport
 
 cdef int64_t last_id = 0
@@ -77,7 +77,7 @@ cdef void connection_close(Connection *connection) noexcept nogil:
     cdef int32_t number
     if connection.closed:
         return
-    connection.closed = 1
+    store32_relaxed(&connection.closed, 1)
     if connection.dirty:
         leave_dirty(connection)
     leave_registry(connection)

@@ -1,5 +1,5 @@
 # One log folder as its logs see it: where they tell that its storage failed or is full, whether its
-# writes block, and the threads that wait for its disk in place of the reactors.
+# writes block, and the threads that do in place of the reactors what takes long.
 from libc.stdint cimport int32_t, int64_t
 from fastlog_ext.system cimport (
     cas32, load32_relaxed, pthread_cond_t, pthread_mutex_t, pthread_t)
@@ -7,7 +7,7 @@ from fastlog_ext.system cimport (
 cdef enum:
     DISK_READERS = 4        # reads under way at once
     DISK_WRITERS = 1        # a second one would only stand in the same queue of the kernel
-    CREW_MOST = 4
+    CREW_MOST = 16
 
 # Of a folder's appends, by what they took lately.
 cdef enum:
@@ -21,7 +21,7 @@ cdef enum:
     DISK_FULL = 1           # one was refused; the control plane has been told
     DISK_ROOM_AGAIN = 2     # one was taken since; the control plane has not looked yet
 
-# Work that waits for the disk. Belongs to who submits it, until `run` has been called.
+# Work that takes long. Belongs to who submits it, until `run` has been called.
 cdef struct DiskJob:
     DiskJob *next
     void (*run)(DiskJob *job) noexcept nogil
@@ -34,6 +34,7 @@ cdef struct DiskCrew:
     DiskJob *first
     DiskJob *last
     int32_t most            # threads
+    int32_t nice            # so much they give way to others
     int32_t idle            # of them wait for work, or have not heard of it yet
     int32_t queued          # jobs that no thread has taken
     int32_t thread_count
@@ -51,6 +52,7 @@ cdef struct DiskState:
     int32_t stopping
     DiskCrew readers
     DiskCrew writers
+    DiskCrew checkers           # of records
 
 cdef class Disk:
     cdef DiskState *state

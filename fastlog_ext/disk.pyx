@@ -1,7 +1,8 @@
 """One log folder as its logs see it: its alarm, its speed, and its threads.
 
 The threads never have a Python thread state. They are started when there is work for the first
-time, so that a broker whose readers keep up and whose writes do not block has none.
+time, so that a broker whose readers keep up, whose writes do not block and whose records need no
+long look has none.
 """
 import os
 import threading
@@ -23,11 +24,13 @@ cdef extern from * nogil:
     #define _GNU_SOURCE
     #endif
     #include <sys/resource.h>
+    static void fl_be_nice(int nice) { setpriority(PRIO_PROCESS, 0, nice); }
     static long long fl_thread_waits(void) {
         struct rusage usage;
         return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0; }
     """
     int64_t thread_waits "fl_thread_waits"() noexcept
+    void be_nice "fl_be_nice"(int nice) noexcept    # this thread alone
 
 cdef enum:
     JOIN_SECONDS = 5
@@ -36,6 +39,7 @@ cdef enum:
     SOME_MS = 10
     LONG_MS = 100
     STAYS_SLOW_MS = 1000        # without an append that waited, before reactors write again
+    CHECKERS_NICE = 10          # whoever makes records expand is no more urgent than others
 
 
 cdef void disk_retain(DiskState *disk) noexcept nogil:
@@ -50,6 +54,7 @@ cdef void disk_release(DiskState *disk) noexcept nogil:
     close(disk.alarm_fd)
     pthread_cond_destroy(&disk.readers.work)
     pthread_cond_destroy(&disk.writers.work)
+    pthread_cond_destroy(&disk.checkers.work)
     pthread_mutex_destroy(&disk.lock)
     free(disk)
 
@@ -95,6 +100,8 @@ cdef void *thread_main(void *argument) noexcept nogil:
     cdef DiskCrew *crew = <DiskCrew *>argument
     cdef DiskState *disk = crew.disk
     cdef DiskJob *job
+    if crew.nice:
+        be_nice(crew.nice)
     pthread_mutex_lock(&disk.lock)
     while True:
         job = crew.first
@@ -179,6 +186,9 @@ cdef class Disk:
         pthread_mutex_init(&self.state.lock, NULL)
         crew_init(self.state, &self.state.readers, DISK_READERS)
         crew_init(self.state, &self.state.writers, DISK_WRITERS)
+        cores = len(os.sched_getaffinity(0))
+        crew_init(self.state, &self.state.checkers, min(max(cores // 2, 1), CREW_MOST))
+        self.state.checkers.nice = CHECKERS_NICE
 
     def __dealloc__(self):
         # Each thread holds the state until it ends. In a child of a fork there are none, and the
@@ -193,6 +203,7 @@ cdef class Disk:
         self.state.stopping = 1
         pthread_cond_broadcast(&self.state.readers.work)
         pthread_cond_broadcast(&self.state.writers.work)
+        pthread_cond_broadcast(&self.state.checkers.work)
         pthread_mutex_unlock(&self.state.lock)
 
     @property
@@ -229,7 +240,8 @@ cdef class Disk:
     @property
     def threads(self) -> int:
         """How many threads have been started, and not been joined."""
-        return self.state.readers.thread_count + self.state.writers.thread_count
+        return (self.state.readers.thread_count + self.state.writers.thread_count
+                + self.state.checkers.thread_count)
 
     def close(self) -> bool:
         """Ends and joins the threads, after the work they were given. Idempotent. False: the disk
@@ -238,8 +250,9 @@ cdef class Disk:
             raise RuntimeError("the disk's threads belong to the parent of a forked process")
         with self.closing:
             self.end_threads()
-            clean = self.join(&self.state.writers)
-            return self.join(&self.state.readers) and clean
+            crews = (self.join(&self.state.writers), self.join(&self.state.readers),
+                     self.join(&self.state.checkers))
+            return all(crews)
 
     cdef bint join(self, DiskCrew *crew):
         cdef int joined

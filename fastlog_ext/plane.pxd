@@ -73,9 +73,11 @@ cdef struct Connection:
     int8_t hangup               # the peer has closed: read on to the end
     int8_t readable
     int8_t writable
-    int8_t closed
+    int32_t closed              # written on its reactor, relaxed: others may look
     int8_t ending               # nothing more is read; it closes when its answers have left
-    int8_t barrier              # 1: a request for the control plane has been handed over
+    # 1: a request has been handed over, to the control plane or to a thread that looks at its
+    # records; what is behind it waits
+    int8_t barrier
     int8_t in_session           # a fetch of a session is on its way: the next one waits for it
     int8_t starved              # 1: waits for memory, in the reactor's list for `purpose`
     int8_t purpose

@@ -1,5 +1,7 @@
 """Produce: from a parsed request to appends, to the answer.
 
+Its batches are looked at first; where that takes long, another thread does it (produce_check.pyx).
+
 A request's parts end on any thread, in any order. One atomic count, which starts one above the
 number of parts, decides who goes on: the reactor itself when it is the last, else whoever is, by
 mail to the reactor.
@@ -14,8 +16,7 @@ from libc.string cimport memcpy, memset
 from fastlog_ext.append_queue cimport (
     append_queue_add, append_queue_full, append_queue_write)
 from fastlog_ext.batch cimport (
-    BATCH_TRANSACTIONAL, BatchPolicy, BatchVerdict, RefusedRecord, batch_check_content,
-    batch_check_frame, batch_correct, batch_first, batch_refused_records)
+    BATCH_TRANSACTIONAL, BatchVerdict, batch_check_frame, batch_first)
 from fastlog_ext.buffers cimport Buffer, buffer_release, buffer_retain
 from fastlog_ext.connection_life cimport connection_close, connection_starve
 from fastlog_ext.mailbox cimport Mail, mailbox_post
@@ -23,6 +24,7 @@ from fastlog_ext.partition_log cimport (
     LOG_ONLINE, LogView, ORIGIN_CLIENT, AppendRequest, PartitionLog,
     partition_log_release, partition_log_retain, partition_log_view)
 from fastlog_ext.plane cimport Connection, Reactor, Response
+from fastlog_ext.produce_check cimport produce_check, produce_check_beside
 from fastlog_ext.produce_request cimport (
     ProducePartition, ProduceRequest, ProduceTopic, produce_encode, produce_parse)
 from fastlog_ext.responses cimport (
@@ -50,8 +52,6 @@ cdef enum:
     TOPIC_BY_ID_FROM = 13
     ZSTD_FROM = 7
     KEPT_PARTITIONS = 1024      # places that a free request may keep
-    RECORD_ERRORS_FROM = 8
-    RECORD_ERRORS_MAX = 16384   # records named in one response
 
 
 cdef ProduceRequest *take_request(Reactor *reactor) noexcept nogil:
@@ -140,12 +140,14 @@ cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *
     request.committing = 0
     request.refused_records = 0
     request.decoded = 0
-    if submit_all(request):
-        join_submitted(request)
+    request.looked = 0
+    request.now_ms = wall_clock_ms()
+    prepare_all(request)
+    if produce_check_beside(request):
+        request.checking = 1
+        connection.barrier = 1
     else:
-        appended(request)
-    if append_queue_full(&connection.reactor.appends):
-        produce_flush(connection.reactor)
+        append_all(request)
     return NULL
 
 
@@ -163,16 +165,12 @@ cdef int16_t refusal_of_all(const ProduceRequest *request) noexcept nogil:
     return 0
 
 
-cdef int32_t submit_all(ProduceRequest *request) noexcept nogil:
-    """Looks up, validates and queues; returns how many appends. All counts stand before the first
-    append can end."""
+cdef void prepare_all(ProduceRequest *request) noexcept nogil:
     cdef ProduceTopic *topic
     cdef Topic *found
     cdef ProducePartition *partition
     cdef int32_t number, last
     cdef int32_t first = 0
-    cdef int32_t appends = 0
-    cdef int64_t now_ms = wall_clock_ms()
     cdef int16_t error = refusal_of_all(request)
     for number in range(request.topic_count):
         topic = &request.topics[number]
@@ -188,12 +186,47 @@ cdef int32_t submit_all(ProduceRequest *request) noexcept nogil:
             if error == CORRUPT_MESSAGE:
                 partition.message = b"A batch's length or magic is invalid"
             elif not error:
-                prepare(request, partition, found, now_ms)
-            if partition.error:
-                count(&request.reactor.counters, BATCHES_REFUSED, 1)
-            else:
-                appends += 1
+                prepare(request, partition, found)
             first += 1
+
+
+cdef void checked(ProduceRequest *request) noexcept nogil:
+    """Back on the reactor: its records have been looked at."""
+    cdef Connection *connection = request.response.connection
+    request.checking = 0
+    connection.barrier = 0
+    mark_dirty(connection)
+    append_all(request)
+
+
+cdef void append_all(ProduceRequest *request) noexcept nogil:
+    """Queues what has not been refused."""
+    if submit_all(request):
+        join_submitted(request)
+    else:
+        appended(request)
+    if append_queue_full(&request.reactor.appends):
+        produce_flush(request.reactor)
+
+
+cdef int32_t submit_all(ProduceRequest *request) noexcept nogil:
+    """Returns how many appends. All counts stand before the first of them can end."""
+    cdef ProducePartition *partition
+    cdef int32_t number
+    cdef int32_t appends = 0
+    for number in range(request.partition_count):
+        partition = &request.partitions[number]
+        if partition.error:
+            count(&request.reactor.counters, BATCHES_REFUSED, 1)
+            if partition.log != NULL:
+                set_log_start(partition)
+            continue
+        appends += 1
+        partition.append.data = partition.records
+        partition.append.origin = ORIGIN_CLIENT
+        partition.append.leader_epoch = -1
+        partition.append.done = one_appended
+        partition.append.owner = request
     store32(&request.pending, appends + 1)
     for number in range(request.partition_count):
         partition = &request.partitions[number]
@@ -226,8 +259,8 @@ cdef void produce_flush(Reactor *reactor) noexcept nogil:
             appended(request)
 
 
-cdef void prepare(ProduceRequest *request, ProducePartition *partition, Topic *topic,
-                  int64_t now_ms) noexcept nogil:
+cdef void prepare(ProduceRequest *request, ProducePartition *partition,
+                  Topic *topic) noexcept nogil:
     """Everything that can be refused before the log sees the batch."""
     cdef PartitionLog *log
     if topic == NULL:
@@ -247,15 +280,7 @@ cdef void prepare(ProduceRequest *request, ProducePartition *partition, Topic *t
         return
     partition_log_retain(log)
     partition.log = log
-    validate(request, partition, now_ms)
-    if partition.error:
-        set_log_start(partition)
-        return
-    partition.append.data = partition.records
-    partition.append.origin = ORIGIN_CLIENT
-    partition.append.leader_epoch = -1
-    partition.append.done = one_appended
-    partition.append.owner = request
+    produce_check(request, partition)
 
 
 cdef void check_request(ProduceRequest *request, ProducePartition *partition) noexcept nogil:
@@ -272,47 +297,6 @@ cdef void check_request(ProduceRequest *request, ProducePartition *partition) no
         partition.message = b"This broker does not serve transactions"
     elif request.acks < -1 or request.acks > 1:
         partition.error = INVALID_REQUIRED_ACKS
-
-
-cdef void validate(ProduceRequest *request, ProducePartition *partition,
-                   int64_t now_ms) noexcept nogil:
-    cdef PartitionLog *log = partition.log
-    cdef BatchPolicy policy
-    cdef BatchVerdict verdict
-    policy.max_message_bytes = load32_relaxed(&log.max_message_bytes)
-    policy.refuse_null_keys = load32_relaxed(&log.compacted) != 0
-    policy.log_append_time = load32_relaxed(&log.timestamp_type) == 1
-    policy.timestamp_before_max_ms = load64_relaxed(&log.timestamp_before_max_ms)
-    policy.timestamp_after_max_ms = load64_relaxed(&log.timestamp_after_max_ms)
-    policy.walk_records = request.reactor.plane.walk_records != 0
-    policy.allow_zstd = 1
-    policy.now_ms = now_ms
-    policy.decoded_max = request.reactor.plane.max_decoded_bytes - request.decoded
-    batch_check_content(partition.records, &policy, &partition.append.info, &verdict)
-    request.decoded += verdict.decoded
-    if not verdict.error:
-        batch_correct(partition.records, &partition.append.info)
-        return
-    partition.error = verdict.error
-    partition.record_index = verdict.record_index
-    partition.message = verdict.message
-    if verdict.record_index >= 0 and request.head.version >= RECORD_ERRORS_FROM:
-        name_refused_records(request, partition, &policy)
-
-
-cdef void name_refused_records(ProduceRequest *request, ProducePartition *partition,
-                               const BatchPolicy *policy) noexcept nogil:
-    """All of them, so that a client can drop these and send the others again (KIP-467)."""
-    cdef int32_t limit = min(RECORD_ERRORS_MAX - request.refused_records,
-                             partition.append.info.record_count)
-    if limit < 1:
-        return                          # the first is named nevertheless
-    partition.refused = <RefusedRecord *>malloc(limit * sizeof(RefusedRecord))
-    if partition.refused == NULL:
-        return
-    partition.refused_count = batch_refused_records(
-        partition.records, &partition.append.info, policy, partition.refused, limit)
-    request.refused_records += partition.refused_count
 
 
 cdef void set_log_start(ProducePartition *partition) noexcept nogil:
@@ -334,7 +318,9 @@ cdef void one_appended(AppendRequest *append) noexcept nogil:
 
 cdef void deliver(Mail *mail) noexcept nogil:
     cdef ProduceRequest *request = <ProduceRequest *>mail.owner
-    if request.committing:
+    if request.checking:
+        checked(request)
+    elif request.committing:
         answer(request)
     else:
         appended(request)

@@ -2,6 +2,7 @@
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.batch cimport RefusedRecord
 from fastlog_ext.buffers cimport Buffer
+from fastlog_ext.disk cimport DiskJob
 from fastlog_ext.mailbox cimport Mail
 from fastlog_ext.partition_log cimport AppendRequest, PartitionLog
 from fastlog_ext.plane cimport Reactor, Response
@@ -18,6 +19,7 @@ cdef struct ProducePartition:
     int32_t index
     int16_t error
     int8_t listed           # the waiter is on the log's list
+    int8_t heavy            # its records have not been looked at: that takes long
     int32_t record_index    # the first offending record, or -1
     const char *message     # static text or NULL
     int64_t log_start_offset
@@ -38,6 +40,7 @@ cdef struct ProduceRequest:
     Buffer *input           # retained; names and batches lie there
     RequestHead head
     int8_t transactional
+    int8_t checking         # a thread beside the reactor looks at its records
     int8_t committing       # 0: its appends are under way; 1: it waits for replicas
     int16_t acks
     int32_t timeout_ms
@@ -52,7 +55,10 @@ cdef struct ProduceRequest:
     uint8_t *names              # topics' names, once the input has been let go
     int32_t refused_records     # of all partitions
     int64_t held                # bytes of its frame, while it needs them
+    int64_t now_ms              # by the wall clock, when it came
     int64_t decoded             # bytes decompressed to look at its records
+    int64_t looked              # what looking at them has cost the reactor: see produce_check.pyx
+    DiskJob job                 # while it is checked
     int64_t charged             # of the memory budget, while it is large
 
 # NULL, or why it is malformed. Fills topics and partitions in the order of the request.

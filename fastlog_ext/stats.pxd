@@ -28,6 +28,7 @@ cdef enum Counter:
     BYTES_MOVED
     COLD_READS
     COLD_BYTES
+    CHECKS_BESIDE
     COUNTERS
 
 cdef struct Counters:

@@ -7,7 +7,7 @@ NAMES = (
     "other_requests", "bytes_in", "bytes_out", "fetches_parked", "produces_parked", "wakeups",
     "turns", "sendfiles", "preads", "sends", "receives", "malformed", "reads_paused",
     "batches_refused", "connections_refused", "connections_expired", "allocations",
-    "bytes_moved", "cold_reads", "cold_bytes")
+    "bytes_moved", "cold_reads", "cold_bytes", "checks_beside")
 assert len(NAMES) == COUNTERS
 
 

@@ -1,4 +1,7 @@
-"""Small requests that would cost much: records that expand to gigabytes, counts without content."""
+"""Small requests that would cost much: records that expand to gigabytes, counts without content.
+
+What takes long to look at is looked at beside the reactor, and nothing else changes by that.
+"""
 
 import gzip
 import struct
@@ -11,7 +14,7 @@ from fastlog_ext import codecs
 from fastlog_ext.partition_log import LongLookup
 
 from .waiting import wait_until
-from .wire import PRODUCE, batch, crc32c, fetch, uvarint, zigzag
+from .wire import PRODUCE, batch, crc32c, fetch, produce, read_produced, uvarint, zigzag
 
 MESSAGE_TOO_LARGE = 10
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
@@ -32,16 +35,16 @@ def zeros(codec, size):
     if codec == GZIP:
         packer = zlib.compressobj(9, wbits=31)
         parts = [packer.compress(head), *(packer.compress(bytes(MIB)) for _ in range(size // MIB))]
-        return b"".join([*parts, packer.compress(b"\0"), packer.flush()])
+        return b"".join([*parts, packer.compress(bytes(size % MIB + 1)), packer.flush()])
     return codecs.compress(codec, head + bytes(size + 1))
 
 
-@pytest.mark.parametrize("codec", (GZIP, LZ4, ZSTD))
+@pytest.mark.parametrize("codec", (GZIP, SNAPPY, LZ4, ZSTD))
 def test_bombs_end_at_the_limit_of_the_request(make_broker, codec):
     """The limit is for all batches of a request, or many would multiply it."""
     broker = make_broker(walk_records=True, max_decoded_bytes=4 * MIB)
     logs = broker.topic("t", 6)
-    bomb = compressed_batch(codec, zeros(codec, 64 * MIB))
+    bomb = compressed_batch(codec, zeros(codec, 16 * MIB))
     assert len(bomb) < MIB
     good = compressed_batch(codec, codecs.compress(codec, batch(b"x" * 100)[61:]))
     with broker.client() as client:
@@ -138,3 +141,108 @@ def test_a_time_is_looked_up_in_a_bomb_once(make_broker):
         log.append(compressed_batch(GZIP, body))
         log.append(batch(b"behind", timestamp=9))
         assert [log.offset_for_timestamp(time)[:2] for time in (0, 1)] == [(1, 0), (2, 9)]
+
+
+def many_records(size):
+    """An uncompressed batch of so many bytes, a few to a record."""
+    return batch(*[b""] * (size // 8))
+
+
+def beside(broker):
+    return broker.plane.stats()["checks_beside"]
+
+
+@pytest.mark.parametrize("codec", (GZIP, SNAPPY, LZ4, ZSTD))
+def test_a_reactor_expands_little(make_broker, codec):
+    broker = make_broker(walk_records=True)
+    broker.topic("t")
+    for size, looks in ((MIB // 8, 0), (MIB // 2, 1), (MIB // 8, 1)):
+        with broker.client() as client:
+            whole = compressed_batch(codec, zeros(codec, size))
+            assert client.produce({"t": [(0, whole)]})[0].error == 0
+        assert beside(broker) == looks
+    assert broker.disk.threads == 1
+
+
+def test_a_client_cannot_have_a_reactor_expand_much(broker):
+    """By a claim that the broker gave the time, which makes it look whatever its settings."""
+    broker.topic("t")
+    claims = compressed_batch(ZSTD | 8, zeros(ZSTD, 200 * MIB))
+    with broker.client() as client:
+        assert client.produce({"t": [(0, claims)]})[0].error == 0
+    assert beside(broker) == 1
+
+
+def test_a_reactor_walks_some_open_records(make_broker):
+    """A megabyte of the shortest ones, in all of a request, is some milliseconds."""
+    broker = make_broker(walk_records=True)
+    broker.topic("t", 8)
+    part = many_records(MIB // 4)
+    with broker.client() as client:
+        for partitions, looks in ((2, 0), (8, 1)):
+            request = {"t": [(number, part) for number in range(partitions)]}
+            assert [p.error for p in client.produce(request)] == [0] * partitions
+            assert beside(broker) == looks
+
+
+def test_open_records_that_need_no_look_have_none(broker):
+    broker.topic("t", 8)
+    part = many_records(MIB // 2)
+    with broker.client() as client:
+        parts = client.produce({"t": [(number, part) for number in range(8)]})
+    assert [p.error for p in parts] == [0] * 8
+    assert beside(broker) == 0
+
+
+def test_what_stands_behind_a_long_look_waits(make_broker):
+    """Its appends come after, and a fetch sees them all."""
+    broker = make_broker(walk_records=True, reactors=1)
+    broker.topic("t")
+    heavy = produce({"t": [(0, compressed_batch(GZIP, zeros(GZIP, 32 * MIB)))]})
+    light = produce({"t": [(0, batch(b"light"))]})
+    with broker.client() as client:
+        client.send(heavy, light, heavy, light, fetch({"t": [(0, 4)]}))
+        bases = [read_produced(client.receive(), 7)[1][0].base_offset for _ in range(4)]
+        assert bases == [0, 1, 2, 3]
+        assert client.receive(), "the fetch is answered too"
+    assert beside(broker) == 2
+
+
+def test_peers_that_leave_during_a_long_look(make_broker):
+    broker = make_broker(walk_records=True)
+    (log,) = broker.topic("t").values()
+    heavy = produce({"t": [(0, compressed_batch(GZIP, zeros(GZIP, 64 * MIB)))]})
+    for _ in range(30):
+        with broker.client() as client:
+            client.send(heavy)
+    with broker.client() as client:
+        client.send(heavy)
+        assert client.receive()
+    wait_until(lambda: broker.plane.stats()["connections"] == 0)
+    wait_until(lambda: broker.plane.stats()["request_memory"] == 0)
+    assert beside(broker) == 31
+    assert log.end_offset >= 1
+
+
+def test_a_stop_does_not_wait_for_looks_that_nobody_awaits(make_broker):
+    """Each expands to hundreds of megabytes; all of them would take minutes."""
+    broker = make_broker(walk_records=True)
+    broker.topic("t")
+    heavy = produce({"t": [(0, compressed_batch(GZIP, zeros(GZIP, 250 * MIB)))]})
+    clients = [broker.client() for _ in range(100)]
+    for client in clients:
+        client.send(heavy)
+    wait_until(lambda: beside(broker) == 100)
+    assert broker.plane.stop(0)
+    for client in clients:
+        client.socket.close()
+
+
+def test_without_a_thread_the_reactor_looks(make_broker):
+    broker = make_broker(walk_records=True)
+    broker.topic("t")
+    broker.disk.close()
+    with broker.client() as client:
+        whole = compressed_batch(ZSTD, zeros(ZSTD, 8 * MIB))
+        assert client.produce({"t": [(0, whole)]})[0].error == 0
+    assert beside(broker) == 0
