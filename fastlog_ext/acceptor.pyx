@@ -27,7 +27,7 @@ from fastlog_ext.timers cimport Timer, timer_set
 from fastlog_ext.transport cimport socket_transport
 
 cdef enum:
-    ACCEPT_AT_ONCE = 64         # of one listener in one turn
+    ACCEPT_AT_ONCE = 16         # of one listener in one turn: each takes some ten microseconds
     PAUSE_MS = 100              # while descriptors are few, or nothing can be accepted
     DESCRIPTORS_KEPT = 32       # not given to connections
 

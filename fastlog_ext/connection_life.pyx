@@ -56,6 +56,8 @@ cdef void connection_join(Connection *connection) noexcept nogil:
 
 
 cdef void leave_registry(Connection *connection) noexcept nogil:
+    if connection.reactor.look_at == connection:
+        connection.reactor.look_at = connection.next
     if connection.previous == NULL:
         connection.reactor.connections = connection.next
     else:

@@ -149,6 +149,8 @@ cdef struct Reactor:
     Mail stop_mail
     Timer look_timer            # for connections whose time is up
     int64_t look_ms
+    Connection *look_at         # where a look that is under way goes on
+    int64_t look_next_ms        # when the next one must begin
     StarvedList starved[PURPOSES]
     int32_t starving            # connections in these lists
     int32_t lendings

@@ -44,9 +44,12 @@ def start_fastlog(tmp_path: Path) -> Iterator[Callable[..., FastlogBroker]]:
     with contextlib.ExitStack() as started:
 
         def start(
-            settings: dict[str, object] | None = None, *, name: str = "broker"
+            settings: dict[str, object] | None = None,
+            *,
+            name: str = "broker",
+            own_session: bool = True,
         ) -> FastlogBroker:
-            broker = FastlogBroker(tmp_path / name, settings)
+            broker = FastlogBroker(tmp_path / name, settings, own_session)
             started.callback(broker.kill)
             broker.start()
             return broker

@@ -137,6 +137,38 @@ def test_descriptors_are_kept_for_the_broker(limited):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.fixture
+def crowd(limited):
+    """A broker of one reactor with a thousand idle connections, and they."""
+    broker = limited(reactors=1, idle_ms=SHORT_MS)
+    clients = [broker.client() for _ in range(1000)]
+    yield broker, clients
+    for client in clients:
+        client.socket.close()
+
+
+def test_many_that_are_idle_are_closed_in_turns(crowd):
+    """So that no turn is long."""
+    broker, _ = crowd
+    wait_until(lambda: broker.plane.stats()["connections_opened"] == 1000)
+    before = broker.plane.stats()
+    wait_until(lambda: broker.plane.stats()["connections"] == 0)
+    after = broker.plane.stats()
+    expired = after["connections_expired"] - before["connections_expired"]
+    assert expired > 0
+    assert after["turns"] - before["turns"] >= expired // 32
+
+
+def test_some_close_while_others_are_looked_at(crowd):
+    broker, clients = crowd
+    wait_until(lambda: broker.plane.stats()["connections_expired"] > 0)
+    for client in reversed(clients):
+        client.socket.close()
+    wait_until(lambda: broker.plane.stats()["connections"] == 0)
+    with broker.client() as again:
+        assert served(again)
+
+
 def closed_within(client, seconds):
     client.socket.settimeout(seconds)
     try:

@@ -1,12 +1,14 @@
 """Sends hostile requests by the thousand a second, and checks what comes back.
 
     python -m tests.hostile.generator HOST PORT REQUESTS [--seed N] [--rate N] [--idle N]
+                                      [--give-way]
 
 A connection sends some requests that are answered, in one go, and then one that ends it; hundreds
 are under way at a time. Prints one line of JSON: requests by name, connections, seconds, and what
 was wrong: an answer of another code, an answer where the connection should end, or neither within
 PATIENCE_S. `--rate` bounds the requests a second. `--idle` connections are open all the while, and
-are asked at the end whether they still are.
+are asked at the end whether they still are. With `--give-way` it takes the processors only while
+nobody else of its session wants them, as if it had a machine of its own.
 """
 
 import argparse
@@ -224,7 +226,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e9)
     parser.add_argument("--width", type=int, default=200)
     parser.add_argument("--idle", type=int, default=0)
+    parser.add_argument("--give-way", action="store_true")
     given = parser.parse_args()
+    if given.give_way:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     generator = Generator((given.host, given.port), given.requests, given.seed, given.rate)

@@ -1,86 +1,88 @@
 """What a storm of hostile requests does to a broker and to its other clients."""
 
+import collections
+import contextlib
+import json
 import math
-import threading
-import time
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.broker.clients import Client
-from tests.dataplane.wire import batch
-from tests.peers.fastlog import FastlogBroker
+from tests.peers.fastlog import ROOT, FastlogBroker
 
-EVERY_S = 0.01
-TOPIC = "light"
+Milliseconds = dict[str, list[float]]
+
+
+def status_mib(broker: FastlogBroker, name: str) -> float:
+    assert broker.process is not None
+    status = Path(f"/proc/{broker.process.pid}/status").read_text()
+    return int(status.split(f"{name}:")[1].split()[0]) / 1024
 
 
 def resident_mib(broker: FastlogBroker) -> float:
+    return status_mib(broker, "VmRSS")
+
+
+def most_resident_mib(broker: FastlogBroker) -> float:
+    """Since the start, or since `forget_most_resident`."""
+    return status_mib(broker, "VmHWM")
+
+
+def forget_most_resident(broker: FastlogBroker) -> None:
     assert broker.process is not None
-    status = Path(f"/proc/{broker.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    Path(f"/proc/{broker.process.pid}/clear_refs").write_text("5")
 
 
 def cpu_seconds(broker: FastlogBroker) -> float:
     assert broker.process is not None
     stat = Path(f"/proc/{broker.process.pid}/stat").read_text()
     user, system = stat.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / 100
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-class LightClient:
-    """Asks for little, again and again, as `with` begins until it ends: the other clients.
-
-    `latencies_ms`: of Produce and Fetch requests, and of Metadata requests, which another half of
-    the broker answers. `failure`: what it did not get.
-    """
+class Light:
+    """What other clients (tests.hostile.light) of a broker saw, each time they were there."""
 
     def __init__(self, broker: FastlogBroker) -> None:
         self.broker = broker
-        self.latencies_ms: dict[str, list[float]] = {"records": [], "metadata": []}
-        self.most_mib = 0.0
-        self.failure: Exception | None = None
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self.run)
+        self.found: dict[str, Milliseconds] = {}
 
-    def __enter__(self) -> "LightClient":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.ending.set()
-        self.thread.join()
-
-    def run(self) -> None:
-        record = batch(b"light")
+    @contextlib.contextmanager
+    def during(self, what: str) -> Iterator[None]:
+        """One is there until the block ends; it must have got whatever it asked for."""
+        command = [sys.executable, "-m", "tests.hostile.light"]
+        command += [self.broker.host, str(self.broker.port)]
+        light = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         try:
-            with Client(self.broker) as client:
-                while not self.ending.wait(EVERY_S):
-                    self.timed("records", lambda: self.produce(client, record))
-                    self.timed("metadata", lambda: client.ask(3, 4, topics=[{"name": TOPIC}]))
-                    self.timed("records", lambda: self.fetch(client))
-                    self.most_mib = max(self.most_mib, resident_mib(self.broker))
-        except Exception as error:  # told by the test
-            self.failure = error
-
-    def timed(self, kind: str, ask) -> None:
-        started = time.perf_counter()
-        ask()
-        self.latencies_ms[kind].append(1000 * (time.perf_counter() - started))
-
-    def produce(self, client: Client, record: bytes) -> None:
-        error, self.offset = client.produce(TOPIC, record)
-        assert error == 0
-
-    def fetch(self, client: Client) -> None:
-        topics = [{"topic": TOPIC, "partitions": [{"fetch_offset": self.offset}]}]
-        answer = client.ask(1, 4, replica_id=-1, min_bytes=1, max_wait_ms=0, topics=topics)
-        assert answer.responses[0].partitions[0].error_code == 0
+            yield
+            out, _ = light.communicate("", 60)
+        finally:
+            light.kill()
+            light.wait()
+        assert light.returncode == 0
+        known = self.found.setdefault(what, collections.defaultdict(list))
+        for kind, milliseconds in json.loads(out).items():
+            known[kind] += milliseconds
 
     def shown(self) -> str:
-        """Median and 99th percentile by kind."""
-        return ", ".join(
-            f"{kind} p50 {percentile(found, 0.5):.2f} p99 {percentile(found, 0.99):.2f} ms"
-            for kind, found in self.latencies_ms.items()
-        )
+        """A line for each time, and how often it took as long at the 99th percentile as before."""
+        first = next(iter(self.found.values()))
+        lines = []
+        for what, found in self.found.items():
+            parts = []
+            for kind, times in found.items():
+                p50, p99, most = (percentile(times, share) for share in (0.5, 0.99, 1))
+                ratio = p99 / percentile(first[kind], 0.99)
+                parts.append(
+                    f"{kind} p50 {p50:.2f} p99 {p99:.2f} ({ratio:.1f}) max {most:.1f} ms"
+                    f" of {len(times)}"
+                )
+            lines.append(f"{what:>12}: {', '.join(parts)}")
+        return "\n".join(lines)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -34,8 +34,11 @@ def _listening(process: OwnedProcess) -> re.Match[str] | None:
 class FastlogBroker(Broker):
     """A fastlog broker with its data in one folder; the same port after a restart."""
 
-    def __init__(self, folder: Path, settings: dict[str, object] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, object] | None = None, own_session: bool = True
+    ) -> None:
         self.folder = folder
+        self.own_session = own_session
         self.log_folder = folder / "data"
         # records of the tests are of any time
         self.settings = {"log.retention.ms": -1, **(settings or {})}
@@ -54,7 +57,12 @@ class FastlogBroker(Broker):
         self.folder.mkdir(parents=True, exist_ok=True)
         output = self.folder / "output.log"
         process = OwnedProcess(
-            "fastlog serve", self.command(), output, cwd=ROOT, environment=environment()
+            "fastlog serve",
+            self.command(),
+            output,
+            cwd=ROOT,
+            environment=environment(),
+            own_session=self.own_session,
         )
         self.process = process
         process.wait_until(lambda: bool(_listening(process)), START_DEADLINE_S, "ready")

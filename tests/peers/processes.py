@@ -36,7 +36,11 @@ def _dying_with_us(command: list[str]) -> list[str]:
 
 
 class OwnedProcess:
-    """One child process, its standard output and error in a file."""
+    """One child process, its standard output and error in a file.
+
+    In a session of its own no signal of the terminal reaches it, and Linux shares the processors
+    out by session before it looks at priorities (autogroup).
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class OwnedProcess:
         *,
         cwd: Path | None = None,
         environment: dict[str, str] | None = None,
+        own_session: bool = True,
     ) -> None:
         self.name = name
         self.output = output
@@ -58,7 +63,7 @@ class OwnedProcess:
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
                 env=environment,
-                start_new_session=True,
+                start_new_session=own_session,
             )
 
     @property
