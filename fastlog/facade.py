@@ -8,6 +8,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from fastlog.api import registry
 from fastlog.api.context import BrokerAddress
 from fastlog.control.producer_ids import ProducerIds
+from fastlog.logs.errors import OffsetOutOfRange
+from fastlog.protocol.errors import ErrorCode
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -25,6 +27,14 @@ def at_home(method: Method[P, Result]) -> Method[P, Result]:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.home))
 
     return call
+
+
+def _start_or_code(outcome: int | Exception) -> int | ErrorCode:
+    if isinstance(outcome, OffsetOutOfRange):
+        return ErrorCode.OFFSET_OUT_OF_RANGE
+    if isinstance(outcome, OSError):
+        return ErrorCode.KAFKA_STORAGE_ERROR
+    return ErrorCode.NOT_LEADER_OR_FOLLOWER if isinstance(outcome, Exception) else outcome
 
 
 class TopicsView:
@@ -96,6 +106,12 @@ class Facade:
     async def delete_topic(self, name: str) -> None:
         """Deletes a topic and its logs. Raises KafkaError."""
         await self.broker.control.delete_topic(name)
+
+    @at_home
+    async def delete_records(self, offsets):
+        """Lets partitions begin later; where each begins then, or the error code."""
+        found = await self.broker.logs.delete_records(offsets)
+        return {key: _start_or_code(outcome) for key, outcome in found.items()}
 
     def log(self, topic: str, partition: int):
         """The partition's log here, or None."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from fastlog.protocol.errors import ErrorCode
+
 Result = TypeVar("Result")
 
 NO_LEADER = -1
@@ -116,6 +118,16 @@ class Context(Protocol):
 
     async def delete_topic(self, name: str) -> None:
         """Deletes a topic: nobody sees it when this returns. Raises KafkaError."""
+        ...
+
+    async def delete_records(
+        self, offsets: Mapping[tuple[str, int], int]
+    ) -> Mapping[tuple[str, int], int | ErrorCode]:
+        """Lets partitions begin at an offset; -1 stands for their high watermark.
+
+        Where each begins then, durably, or why not: OFFSET_OUT_OF_RANGE above the high watermark,
+        KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER for a log that has gone.
+        """
         ...
 
     def log(self, topic: str, partition: int) -> Any:

@@ -57,6 +57,7 @@ SERVED: dict[int, Served] = {
     API_VERSIONS: Served(0, 4, "api_versions"),
     19: Served(0, 7, "create_topics"),
     20: Served(0, 6, "delete_topics"),
+    21: Served(0, 2, "delete_records"),
     22: Served(0, 5, "init_producer_id"),
     60: Served(0, 2, "describe_cluster"),
 }

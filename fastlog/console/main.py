@@ -17,7 +17,7 @@ from fastlog.console.errors import CommandError
 
 COMMANDS = {
     "serve": ("fastlog.console.serve", "run a broker"),
-    "topic": ("fastlog.console.topic", "create, list, describe and delete topics"),
+    "topic": ("fastlog.console.topic", "create, list, describe, trim and delete topics"),
     "produce": ("fastlog.console.produce", "send records from stdin or files"),
     "consume": ("fastlog.console.consume", "print records to stdout"),
     "log": ("fastlog.console.log", "look into a broker's files: dump, verify"),

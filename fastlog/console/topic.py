@@ -1,8 +1,9 @@
-"""Creates, lists, describes and deletes topics.
+"""Creates, lists, describes, trims and deletes topics.
 
 fastlog topic create clicks --partitions 4 --config segment.bytes=1048576
 fastlog topic list
 fastlog topic describe clicks
+fastlog topic trim clicks --partition 0 --before 1000
 fastlog topic delete clicks
 """
 
@@ -25,7 +26,7 @@ from fastlog.console.errors import CommandError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fastlog topic`."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="create|list|describe|delete")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
 
     def verb(name: str, summary: str) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
@@ -45,6 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--if-not-exists", action="store_true", help="no error when it is there")
     verb("list", "lists the topics")
     verb("describe", "tells a topic's partitions and offsets").add_argument("names", nargs="+")
+    trim = verb("trim", "deletes the oldest records of a topic for good")
+    trim.add_argument("name")
+    which = trim.add_mutually_exclusive_group(required=True)
+    which.add_argument("--before", type=not_negative, metavar="OFFSET", help="those below it")
+    which.add_argument("--all", action="store_true", help="all that there are")
+    trim.add_argument(
+        "--partition",
+        "-p",
+        type=not_negative,
+        action="append",
+        help="only of this one (again: and of that one); --before needs it where there are several",
+    )
     delete = verb("delete", "deletes topics with all their records")
     delete.add_argument("names", nargs="+")
     delete.add_argument("--if-exists", action="store_true", help="no error when it is absent")
@@ -159,6 +172,37 @@ def describe_topics(arguments) -> int:
     return 0
 
 
+def trim(arguments) -> int:
+    """`fastlog topic trim`"""
+    kafka = confluent()
+    client = admin(arguments)
+    name = arguments.name
+    topic = cluster_metadata(client).topics.get(name)  # a question for one topic would create it
+    if topic is None:
+        raise CommandError(f"there is no topic '{name}'")
+    chosen = sorted(set(arguments.partition or topic.partitions))
+    if not arguments.all and len(chosen) > 1 and not arguments.partition:
+        raise CommandError(f"'{name}' has {len(chosen)} partitions: name one with --partition")
+    offset = kafka.OFFSET_END if arguments.all else arguments.before
+    wanted = [kafka.TopicPartition(name, number, offset) for number in chosen]
+    rows, failures = [], []
+    for place, future in client.delete_records(wanted, request_timeout=TIMEOUT_SECONDS).items():
+        error = result(future)
+        if error is None:
+            first = future.result().low_watermark
+            rows.append({"partition": place.partition, "first_offset": first})
+        else:
+            failures.append(f"{name}-{place.partition}: {error.str()} ({error.name()})")
+    if arguments.json:
+        print(json.dumps({"name": name, "partitions": rows, "failures": failures}))
+    else:
+        for row in rows:
+            print(f"{name}-{row['partition']} starts at {row['first_offset']}")
+    if failures:
+        raise CommandError("; ".join(failures))
+    return 0
+
+
 def delete(arguments) -> int:
     """`fastlog topic delete`"""
     client = admin(arguments)
@@ -181,7 +225,13 @@ def delete(arguments) -> int:
     return 0
 
 
-VERBS = {"create": create, "list": list_topics, "describe": describe_topics, "delete": delete}
+VERBS = {
+    "create": create,
+    "list": list_topics,
+    "describe": describe_topics,
+    "trim": trim,
+    "delete": delete,
+}
 
 
 def run(arguments) -> int:

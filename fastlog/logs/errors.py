@@ -72,5 +72,9 @@ class LogsNotOpened(FolderError):
         return next((error for error in found if isinstance(error, OSError)), None)
 
 
+class OffsetOutOfRange(ValueError):
+    """A log cannot begin above its high watermark."""
+
+
 class TopicIdMismatch(FolderError):
     """A partition's folder was written for an earlier topic of the same name."""

@@ -214,6 +214,19 @@ class LogFolders:
                 await manager.forget(topic, partition)
         return False
 
+    async def delete_records(
+        self, offsets: Mapping[Partition, int]
+    ) -> dict[Partition, int | Exception]:
+        """As LogManager.delete_records. LookupError: there is no such log."""
+        found: dict[Partition, int | Exception] = dict.fromkeys(offsets, LookupError())
+        for manager in self.online:
+            there = {key: offset for key, offset in offsets.items() if manager.get(*key)}
+            if there:
+                found.update(await manager.delete_records(there))
+        for key in self.unreachable.intersection(offsets):
+            found[key] = OSError(errno.EIO, "the log's folder has failed")
+        return found
+
     # --- the end ---
 
     async def shutdown(self) -> bool:

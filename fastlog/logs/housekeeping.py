@@ -5,6 +5,7 @@ Every function here blocks and runs on a thread of the manager, each by itself b
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,6 +16,7 @@ from fastlog.logs.checkpoints import (
     RECOVERY_POINTS,
     Checkpoint,
 )
+from fastlog.logs.errors import OffsetOutOfRange
 from fastlog.logs.folder import LogFolder
 from fastlog_ext.partition_log import Log
 
@@ -37,6 +39,7 @@ class Housekeeping:
         self.log_start_offsets = Checkpoint(folder.path, LOG_START_OFFSETS)
         self._logs = logs
         self._delete_later = delete_later
+        self._writing = threading.Lock()  # of a checkpoint, which the clock is not alone to do
         self._retention_clock = retention.Clock()
         self._damaged: set[tuple[str, int]] = set()
 
@@ -79,6 +82,28 @@ class Housekeeping:
     def _remove_old_of(self, partition: Partition, log: Log, now_ms: int) -> None:
         self._delete_later(partition, retention.apply(log, now_ms))
 
+    def delete_records(self, offsets: Mapping[Partition, int]) -> dict[Partition, int | Exception]:
+        """What LogManager.delete_records tells; the new starts are checkpointed. OSError."""
+        found: dict[Partition, int | Exception] = {}
+        for partition, offset in offsets.items():
+            try:
+                found[partition] = self._delete_records_of(partition, offset)
+            except (OSError, ValueError, LookupError) as error:
+                found[partition] = error
+        self.checkpoint_log_start_offsets()
+        return found
+
+    def _delete_records_of(self, partition: Partition, offset: int) -> int:
+        log = self._logs[partition]
+        before, high_watermark = log.log_start_offset, log.high_watermark
+        start = high_watermark if offset < 0 else offset
+        if start > high_watermark:
+            raise OffsetOutOfRange
+        self._delete_later(partition, log.set_log_start_offset(start))
+        if start > before:
+            logger.info("%s-%d starts at %d now, as a client asked", *partition, start)
+        return log.log_start_offset
+
     def expire_producers(self) -> None:
         """Forgets idempotent producers after producer.id.expiration.ms."""
         now_ms = time.time_ns() // 1_000_000
@@ -113,6 +138,10 @@ class Housekeeping:
 
     def _write(self, checkpoint: Checkpoint, offset_of: Callable[[Log], int | None]) -> None:
         self.folder.check_place()
+        with self._writing:
+            self._write_one(checkpoint, offset_of)
+
+    def _write_one(self, checkpoint: Checkpoint, offset_of: Callable[[Log], int | None]) -> None:
         offsets = {partition: offset_of(log) for partition, log in list(self._logs.items())}
         checkpoint.write({key: offset for key, offset in offsets.items() if offset is not None})
 

@@ -333,6 +333,20 @@ class LogManager:
         except OSError as error:
             raise FolderNotUsable(self.folder.path, error) from None
 
+    async def delete_records(
+        self, offsets: Mapping[Partition, int]
+    ) -> dict[Partition, int | Exception]:
+        """Lets logs begin at an offset (-1: at the high watermark), and keeps it.
+
+        Where each begins then, or OffsetOutOfRange, OSError, ValueError (it was closed).
+        """
+        try:
+            return await self._run(self._housekeeping.delete_records, offsets)
+        except OSError as error:
+            if is_storage_failure(error):
+                self.fail(error)
+            return dict.fromkeys(offsets, error)
+
     def delete_files_later(self, key: Partition, paths: Sequence[str]) -> None:
         """For the *.deleted files that a log leaves; any thread, after `start`."""
         if paths:

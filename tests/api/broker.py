@@ -173,6 +173,16 @@ class Broker:
             raise self.refusals[name]
         del self.topics.by_name[name]
 
+    async def delete_records(self, offsets):
+        self.calls.append((dict(offsets),))
+        found = {}
+        for key, offset in offsets.items():
+            log = self.logs[key]
+            start = log.high_watermark if offset < 0 else offset
+            good = start <= log.high_watermark
+            found[key] = start if good else ErrorCode.OFFSET_OUT_OF_RANGE
+        return found
+
     def log(self, topic: str, partition: int) -> Log | None:
         return self.logs.get((topic, partition))
 

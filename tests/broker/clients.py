@@ -11,6 +11,7 @@ from tests.peers.wire import Connection
 
 NONE, OUT_OF_RANGE, UNKNOWN_TOPIC, STORAGE_ERROR = 0, 1, 3, 56
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, CREATE_TOPICS, DELETE_TOPICS = 0, 1, 2, 3, 19, 20
+DELETE_RECORDS = 21
 
 
 class Client(Connection):
@@ -56,6 +57,14 @@ class Client(Connection):
         """The error code of DeleteTopics."""
         answer = self.ask(DELETE_TOPICS, 4, topic_names=[name], timeout_ms=20_000)
         return answer.responses[0].error_code
+
+    def delete_records(self, topic: str, offset: int, partition: int = 0) -> tuple[int, int]:
+        """The error code of DeleteRecords, and where the partition starts then."""
+        wanted = {"partition_index": partition, "offset": offset}
+        topics = [{"name": topic, "partitions": [wanted]}]
+        answer = self.ask(DELETE_RECORDS, 2, topics=topics, timeout_ms=20_000)
+        found = answer.topics[0].partitions[0]
+        return found.error_code, found.low_watermark
 
     def topics(self) -> dict[str, tuple[bytes, int]]:
         """Ids and partition counts by name."""

@@ -103,6 +103,8 @@ class RawClient:
                 return self._produced(value)
             if name in UNORDERED and value and hasattr(value[0], UNORDERED[name]):
                 value = sorted(value, key=lambda one: getattr(one, UNORDERED[name]))
+            if value and hasattr(value[0], "low_watermark"):
+                value = sorted(value, key=lambda one: one.partition_index)
             inner = "node_id" if name in NODE_LISTS else ""
             return [self.comparable(one, inner) for one in value]
         if isinstance(value, int) and not isinstance(value, bool):

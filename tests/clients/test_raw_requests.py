@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fastlog.protocol import messages
-from tests.clients import fetch_session_cases
+from tests.clients import delete_records_cases, fetch_session_cases
 from tests.clients.raw_cases import (
     CASES,
     VERSIONS,
@@ -35,8 +35,9 @@ ALL = [
 ]
 ALL += [
     pytest.param(case, version, id=f"{case.__name__}-v{version}")
-    for case in fetch_session_cases.CASES
-    for version in fetch_session_cases.VERSIONS
+    for module in (fetch_session_cases, delete_records_cases)
+    for case in module.CASES
+    for version in module.VERSIONS
 ]
 
 

@@ -35,6 +35,21 @@ def test_json(client, new_name):
     assert deleted == {"deleted": 1, "failures": []}
 
 
+def test_trim(client, topic):
+    for partition in (0, 2):
+        client("produce", topic, "-p", partition, stdin=b"a\nb\nc\n")
+    told = client("topic", "trim", topic, "--before", 2, "-p", 0).decode()
+    assert told == f"{topic}-0 starts at 2\n"
+    assert client("consume", topic, "-e", "-p", 0, "-f", r"%o %s\n") == b"2 c\n"
+    assert "3 partitions: name one" in client.failure("topic", "trim", topic, "--before", 2)
+    assert "OUT_OF_RANGE" in client.failure("topic", "trim", topic, "--before", 4, "-p", 2)
+    rows = json.loads(client("topic", "trim", topic, "--all", "--json"))["partitions"]
+    assert rows == [{"partition": n, "first_offset": first} for n, first in enumerate((3, 0, 3))]
+    assert client("consume", topic, "-e") == b""
+    assert client.failure("topic", "trim", topic + "-x", "--all").endswith("-x'\n")
+    assert topic + "-x" not in client("topic", "list").decode().split()
+
+
 def test_what_exists_already(client, topic):
     assert "TOPIC_ALREADY_EXISTS" in client.failure("topic", "create", topic)
     assert b"was there already" in client("topic", "create", topic, "--if-not-exists")
