@@ -1,9 +1,11 @@
 """The pump between the planes: what it logs."""
 
 import asyncio
+import inspect
 import logging
 
 from fastlog.aside import Lane
+from fastlog.facade import Facade
 from fastlog.noticed import TOLD_EACH_SECONDS, Noticed
 
 
@@ -67,3 +69,10 @@ def test_whoever_gives_up_waiting_leaves_no_hole():
         assert (lane.used, len(lane.waiting)) == (0, 0)
 
     asyncio.run(scenario())
+
+
+def test_what_handlers_ask_of_the_broker_is_done_on_its_own_loop():
+    """Handlers of long requests ask from another thread, where the broker's locks are of no use."""
+    methods = inspect.getmembers(Facade, inspect.iscoroutinefunction)
+    elsewhere = {name for name, method in methods if not hasattr(method, "__wrapped__")}
+    assert elsewhere == {"dispatch", "aside"}
