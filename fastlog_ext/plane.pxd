@@ -145,6 +145,7 @@ cdef struct Reactor:
     void *parked                # list of parked fetches
     int64_t now_ms              # monotonic, taken once a turn
     int8_t stopping
+    int8_t alone                # at most one connection has something to do in this turn
     int64_t stop_deadline_ms
     Mail stop_mail
     Timer look_timer            # for connections whose time is up

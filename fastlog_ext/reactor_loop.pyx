@@ -144,6 +144,10 @@ cdef void pump_dirty(Reactor *reactor) noexcept nogil:
         connection_pump(connection)
 
 
+cdef inline int several_dirty(Reactor *reactor) noexcept nogil:
+    return reactor.dirty != NULL and reactor.dirty.next_dirty != NULL
+
+
 cdef void retry_starved(Reactor *reactor) noexcept nogil:
     """Those that have waited longest, while there is memory for what they want."""
     cdef Connection *connection
@@ -241,6 +245,7 @@ cdef void *reactor_main(void *argument) noexcept nogil:
         acceptor_open(reactor)
     while True:
         number = wait(reactor, events)
+        reactor.alone = number <= 1 and not several_dirty(reactor)
         for place in range(number):
             handle(reactor, &events[place])
         produce_flush(reactor)              # before the mail: it wakes fetches of this reactor
