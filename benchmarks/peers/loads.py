@@ -5,6 +5,7 @@ A row's measurement is a dict of numbers. Broker CPU is user and system time of 
 
 import contextlib
 import itertools
+import os
 import platform
 import re
 import subprocess
@@ -70,6 +71,27 @@ def topic(machine: Machine, broker: Broker, partitions: int = 1) -> Iterator[str
     requests.delete_topic(broker.address, name)
 
 
+def confine(pid: int, processors: set[int]) -> None:
+    """All threads of a process."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread.name), processors)
+
+
+@contextlib.contextmanager
+def apart(broker: Broker) -> Iterator[None]:
+    """Client and broker share no processor, as in `limits consume`, which says why."""
+    processors = os.sched_getaffinity(0)
+    last = {max(processors)}
+    confine(broker.pid, processors - last or processors)
+    os.sched_setaffinity(0, last)  # what is started now
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, processors)
+        confine(broker.pid, processors)
+
+
 @dataclass(frozen=True)
 class Bytes:
     """Batches encoded once, sent again and again, then perhaps fetched: the cost of a gigabyte."""
@@ -110,10 +132,9 @@ class Bytes:
                     "per_request": self.options.get("per_request", 1),
                 }
                 read = {"megabytes": machine.megabytes * 0.95, "max_bytes": self.chunk, **shape}
-                yield (
-                    f"consume {self.fetched}",
-                    machine.measure("kload", "fetch", **common, **read),
-                )
+                with apart(broker):
+                    measured = machine.measure("kload", "fetch", **common, **read)
+                yield f"consume {self.fetched}", measured
 
 
 @dataclass(frozen=True)

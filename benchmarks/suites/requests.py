@@ -25,15 +25,16 @@ def fetch(size):
     """The next `size` bytes: one batch."""
     plane = material.Plane()
     data = material.batch(size)
-    for _ in range(200):
+    count = min(200, (32 << 20) // size)
+    for _ in range(count):
         plane.log.append(data)
-    records = plane.log.end_offset // 200
-    frames = [material.fetch_frame(plane.TOPIC, n * records, len(data)) for n in range(200)]
+    records = plane.log.end_offset // count
+    frames = [material.fetch_frame(plane.TOPIC, n * records, len(data)) for n in range(count)]
     number = 0
 
     def call():
         nonlocal number
-        plane.call(frames[number % 200])
+        plane.call(frames[number % count])
         number += 1
 
     yield call
@@ -90,7 +91,7 @@ class Pipelined(_Counted):
 
 
 class Fetch(_Counted):
-    operation, params, param_names = "fetch", [16 * KIB], ["bytes"]
+    operation, params, param_names = "fetch", [16 * KIB, KIB * KIB], ["bytes"]
 
     def time_fetch(self, size):
         self.call()
