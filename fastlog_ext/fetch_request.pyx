@@ -237,6 +237,8 @@ cdef const char *fetch_parse(FetchRequest *request, const uint8_t *frame,
         check_forgotten(request, &cursor)
     if request.head.version >= 11:
         read_text(&cursor, request.head.flexible, &rack)
+        if rack.data == NULL:
+            cursor_fail(&cursor)        # null, which it may not be
     if request.head.flexible:
         parse_tags(request, &cursor)
     if cursor.failed:

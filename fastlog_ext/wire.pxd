@@ -24,8 +24,8 @@ cdef struct Text:
 cdef void read_head(Cursor *cursor, int16_t flexible_from, RequestHead *head) noexcept nogil
 cdef void skip_tags(Cursor *cursor) noexcept nogil
 cdef void read_text(Cursor *cursor, int flexible, Text *out) noexcept nogil
-# The count of an array whose elements take at least `least` bytes each; -1: null. Fails when they
-# cannot be there.
+# The count of an array whose elements take at least `least` bytes each. Fails when they cannot be
+# there, and when it is null, which no array of these requests may be; then it is -1.
 cdef int32_t read_count(Cursor *cursor, int flexible, int32_t least) noexcept nogil
 # The length of bytes or records; -1: null.
 cdef int32_t read_length(Cursor *cursor, int flexible) noexcept nogil

@@ -59,7 +59,7 @@ cdef void read_text(Cursor *cursor, int flexible, Text *out) noexcept nogil:
 
 cdef int32_t read_count(Cursor *cursor, int flexible, int32_t least) noexcept nogil:
     cdef int32_t size = read_length(cursor, flexible)
-    if size > 0 and size > cursor_left(cursor) // least:
+    if size < 0 or size > cursor_left(cursor) // least:
         cursor_fail(cursor)
         return -1
     return size
