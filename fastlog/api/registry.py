@@ -62,6 +62,9 @@ SERVED: dict[int, Served] = {
     60: Served(0, 2, "describe_cluster"),
 }
 
+# fastlog's own: served, not advertised.
+OWN: dict[int, Served] = {30001: Served(0, 0, "describe_retention")}
+
 _handlers: dict[int, Handler] = {}
 _weights: dict[int, Weight] = {}
 
@@ -70,7 +73,7 @@ def handler_of(api_key: int) -> Handler:
     """The function that answers an API that the control plane serves."""
     handler = _handlers.get(api_key)
     if handler is None:
-        served = SERVED[api_key]
+        served = SERVED.get(api_key) or OWN[api_key]
         module = importlib.import_module(f"fastlog.api.{served.module}")
         declared = (module.KEY, module.MIN_VERSION, module.MAX_VERSION)
         if declared != (api_key, served.min_version, served.max_version):
@@ -97,7 +100,7 @@ async def dispatch(context: Context, connection: Connection) -> bytes | None:
 async def _answer(context: Context, connection: Connection, *, is_aside: bool) -> bytes | None:
     try:
         header, at = decode_header(connection.frame)
-        served = SERVED.get(header.api_key)
+        served = SERVED.get(header.api_key) or OWN.get(header.api_key)
         if served is None or served.module is None:
             refuse(connection, f"no API with key {header.api_key} here")
             return None

@@ -3,6 +3,7 @@
 fastlog topic create clicks --partitions 4 --config segment.bytes=1048576
 fastlog topic list
 fastlog topic describe clicks
+fastlog topic describe clicks --retention
 fastlog topic trim clicks --partition 0 --before 1000
 fastlog topic delete clicks
 """
@@ -45,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument("--if-not-exists", action="store_true", help="no error when it is there")
     verb("list", "lists the topics")
-    verb("describe", "tells a topic's partitions and offsets").add_argument("names", nargs="+")
+    describe_verb = verb("describe", "tells a topic's partitions and offsets")
+    describe_verb.add_argument("names", nargs="+")
+    describe_verb.add_argument(
+        "--retention", action="store_true", help="each segment: why it is kept, and until when"
+    )
     trim = verb("trim", "deletes the oldest records of a topic for good")
     trim.add_argument("name")
     which = trim.add_mutually_exclusive_group(required=True)
@@ -149,6 +154,10 @@ def partition_rows(consumer, name: str) -> list[dict]:
 
 def describe_topics(arguments) -> int:
     """`fastlog topic describe`"""
+    if arguments.retention:
+        from fastlog.console import topic_retention
+
+        return topic_retention.run(arguments)
     settings = client_settings(arguments, **{"group.id": "fastlog-cli"})
     # A consumer, because an admin client's question for a topic would create it.
     consumer = make(confluent().Consumer, settings)

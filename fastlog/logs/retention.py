@@ -19,6 +19,7 @@ from typing import NamedTuple
 from fastlog_ext import log_retention
 from fastlog_ext.partition_log import Log
 
+TRIES = 10
 logger = logging.getLogger(__name__)
 
 
@@ -73,6 +74,71 @@ def expired(
     return found
 
 
+class Why(enum.Enum):
+    """Why a segment is there still."""
+
+    DUE = "goes when the log is looked at next"
+    EMPTY = "the active segment, empty"
+    UNCOMMITTED = "not below the high watermark"
+    UNLIMITED = "no limit is set"
+    OLDER = "an older segment is kept"
+    YOUNG = "not older than retention.ms"
+    SMALL = "within retention.bytes"
+
+
+class Kept(NamedTuple):
+    """A segment that is there still. `until_ms`: when it goes by its age; `until_bytes`: how much
+    the log grows until it goes by its size. -1: never. Both at the latest."""
+
+    segment: Segment
+    timestamp: int
+    why: Why
+    until_ms: int
+    until_bytes: int
+
+
+def explain(
+    segments: Sequence[Segment],
+    limits: Limits,
+    log_start_offset: int,
+    high_watermark: int,
+    now_ms: int,
+    timestamp_of: Callable[[Segment], int],
+) -> list[Kept]:
+    """Every segment with the reason that it is kept for. Arguments as those of `expired`."""
+    timestamps = {segment: timestamp_of(segment) for segment in segments}
+    due = expired(
+        segments, limits, log_start_offset, high_watermark, now_ms, timestamps.__getitem__
+    )
+    until_ms, until_bytes = -1, limits.retention_bytes - sum(one.size_bytes for one in segments)
+    found = []
+    for number, segment in enumerate(segments):
+        age_ends_ms = timestamps[segment] + limits.retention_ms
+        # Those before it that go in any case do not keep it.
+        until_ms = age_ends_ms if number <= len(due) else max(until_ms, age_ends_ms)
+        until_bytes += segment.size_bytes
+        if number < len(due):
+            why = Why.DUE
+        elif number == len(segments) - 1 and segment.size_bytes == 0:
+            why = Why.EMPTY
+        elif segment.end_offset > high_watermark:
+            why = Why.UNCOMMITTED
+        elif limits.retention_ms < 0:
+            why = Why.UNLIMITED if limits.retention_bytes < 0 else Why.SMALL
+        else:
+            why = Why.OLDER if age_ends_ms < now_ms else Why.YOUNG
+        found.append(
+            Kept(
+                segment,
+                timestamps[segment],
+                why,
+                until_ms if limits.retention_ms >= 0 and why is not Why.EMPTY else -1,
+                max(until_bytes, 0) if limits.retention_bytes >= 0 and why is not Why.EMPTY else -1,
+            )
+        )
+    return found
+
+
 class Clock:
     """Wall-clock time that does not believe a jump ahead at once.
 
@@ -103,21 +169,35 @@ def segments_of(log: Log) -> list[Segment]:
     return [Segment(base, end, size) for (base, size), end in zip(sizes, ends, strict=False)]
 
 
+def describe(log: Log) -> list[Kept]:
+    """Each segment of a log, oldest first, and why it is kept. Blocks. OSError."""
+    for _ in range(TRIES):
+        try:
+            return explain(*_picture(log), int(1000 * time.time()), _timestamps_of(log))
+        except FileNotFoundError:  # it went meanwhile
+            continue
+    return []
+
+
+def _timestamps_of(log: Log) -> Callable[[Segment], int]:
+    return lambda segment: log_retention.largest_timestamp(log, segment.base_offset)
+
+
+def _picture(log: Log) -> tuple[list[Segment], Limits, int, int]:
+    """What `expired` decides from. The high watermark comes first: what is appended meanwhile is
+    not looked at."""
+    high_watermark = log.high_watermark
+    limits = Limits(*log_retention.limits(log))
+    return segments_of(log), limits, log.log_start_offset, high_watermark
+
+
 def apply(log: Log, now_ms: int) -> list[str]:
     """Removes what is due, with a line in the broker's log. The files that are to be deleted.
 
     Blocks. Raises OSError; ValueError when the log was closed or truncated meanwhile.
     """
-    limits = Limits(*log_retention.limits(log))
-    high_watermark = log.high_watermark  # first: what is appended meanwhile is not looked at
-    gone = expired(
-        segments_of(log),
-        limits,
-        log.log_start_offset,
-        high_watermark,
-        now_ms,
-        lambda segment: log_retention.largest_timestamp(log, segment.base_offset),
-    )
+    picture = _picture(log)
+    gone = expired(*picture, now_ms, _timestamps_of(log))
     if not gone:
         return []
     start = max(gone[-1][0].end_offset, log.log_start_offset)
@@ -125,7 +205,7 @@ def apply(log: Log, now_ms: int) -> list[str]:
     logger.info(
         "%s-%d: %d segments, %d bytes, are removed; the log starts at %d now (%s)",
         *(log.topic, log.partition, len(gone), sum(one.size_bytes for one, _ in gone), start),
-        _why(gone, limits),
+        _why(gone, picture[1]),
     )
     return left
 

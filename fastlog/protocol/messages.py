@@ -17,7 +17,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from fastlog.protocol import generate, schema
+from fastlog.protocol import generate, own, schema
 from fastlog.protocol.definitions import MODULES
 from fastlog.protocol.primitives import ELEMENTS_MAX, DecodeError, EncodeError, allowance
 
@@ -135,10 +135,11 @@ def get(api_key: int) -> Api:
     """The API of a key. Raises DecodeError for a key that is not defined."""
     api = _loaded.get(api_key)
     if api is None:
-        module_name = MODULES.get(api_key)
+        package = "own" if api_key in own.MODULES else "definitions"
+        module_name = MODULES.get(api_key) or own.MODULES.get(api_key)
         if module_name is None:
             raise DecodeError(f"no API has the key {api_key}")
-        facts = importlib.import_module(f"fastlog.protocol.definitions.{module_name}")
+        facts = importlib.import_module(f"fastlog.protocol.{package}.{module_name}")
         request, response = _build(facts.REQUEST, api_key), _build(facts.RESPONSE, api_key)
         api = Api(api_key, request.__name__.removesuffix("Request"), request, response)
         _loaded[api_key] = api

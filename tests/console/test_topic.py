@@ -50,6 +50,27 @@ def test_trim(client, topic):
     assert topic + "-x" not in client("topic", "list").decode().split()
 
 
+def test_why_segments_are_kept(client, new_name):
+    name = new_name()
+    configs = ["segment.bytes=200", "retention.ms=3600000", "retention.bytes=100"]
+    options = [word for config in configs for word in ("--config", config)]
+    client("topic", "create", name, "-p", 2, *options)
+    for value in (b"a", b"b"):
+        client("produce", name, "-p", 1, stdin=value * 80 + b"\n")
+    lines = client("topic", "describe", name, "--retention").decode().splitlines()
+    assert lines[0].startswith(f"{name}-0: from offset 0, 1 segments, 0 bytes; retention.ms=360")
+    assert lines[2].split(maxsplit=3) == ["0", "0", "-", "the active segment, empty"]
+    assert lines[3].startswith(f"{name}-1: from offset 0, 2 segments")
+    assert lines[5].endswith("goes when the log is looked at next")
+    assert "or 100 bytes more are written (not older than retention.ms)" in lines[6]
+    [told] = json.loads(client("topic", "describe", name, "--retention", "--json"))
+    assert (told["name"], told["retention_ms"], told["retention_bytes"]) == (name, 3_600_000, 100)
+    first, second = told["partitions"][1]["segments"]
+    assert (first["why"], first["until_bytes"]) == ("DUE", 0)
+    assert second["why"] == "YOUNG" and second["until_ms"] == second["timestamp"] + 3_600_000
+    assert "UNKNOWN_TOPIC" in client.failure("topic", "describe", name + "-x", "--retention")
+
+
 def test_what_exists_already(client, topic):
     assert "TOPIC_ALREADY_EXISTS" in client.failure("topic", "create", topic)
     assert b"was there already" in client("topic", "create", topic, "--if-not-exists")

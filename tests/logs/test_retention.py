@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fastlog.logs import retention
 from fastlog.logs.folder import LogFolder
 from fastlog.logs.manager import Intervals, LogManager
-from fastlog.logs.retention import Clock, Limits, Reason, Segment, expired
+from fastlog.logs.retention import Clock, Limits, Reason, Segment, Why, expired, explain
 from fastlog_ext import log_retention, log_trim
 from tests.engine.logs import batch, open_log, read_all
 
@@ -96,6 +96,39 @@ def test_the_same_segments_go_as_by_the_reference(log):
     assert [one for one, _ in gone] == segments[: len(gone)]
     assert len(gone) == reference(segments, timestamps, limits, log_start, high_watermark)
     assert asked == [one for one in segments[: len(gone) + 1] if one in asked], "only the oldest"
+
+
+@given(logs())
+def test_what_is_told_of_a_segment_comes_true(log):
+    segments, timestamps, limits, log_start, high_watermark = log
+    ages = dict(zip(segments, timestamps, strict=True))
+    told = explain(segments, limits, log_start, high_watermark, NOW, ages.__getitem__)
+    assert [one.segment for one in told] == segments
+    due = len(expired(segments, limits, log_start, high_watermark, NOW, ages.__getitem__))
+    assert [one.why is Why.DUE for one in told] == [n < due for n in range(len(segments))]
+
+    def gone(now_ms, limits, more=0):
+        """How many go of those that are not due, after the last has grown, all being visible."""
+        if due == len(segments):
+            return 0
+        last = segments[-1]._replace(size_bytes=segments[-1].size_bytes + more)
+        left = [*segments[due:-1], last]
+        times = {**ages, last: timestamps[-1]}
+        return len(expired(left, limits, log_start, last.end_offset, now_ms, times.__getitem__))
+
+    by_age, by_size = limits._replace(retention_bytes=-1), limits._replace(retention_ms=-1)
+    for number, one in enumerate(told[due:], 1):
+        if one.why is Why.UNCOMMITTED:
+            assert one.segment.end_offset > high_watermark
+            continue
+        assert one.why is Why.EMPTY or (
+            (one.why is Why.UNLIMITED) == (one.until_ms == one.until_bytes == -1)
+        )
+        if one.until_ms >= 0:
+            assert gone(one.until_ms, by_age) < number <= gone(one.until_ms + 1, by_age)
+        if one.until_bytes >= 0 and number < len(segments) - due:
+            assert gone(NOW, by_size, one.until_bytes) >= number
+            assert gone(NOW, by_size, one.until_bytes - 1) < number
 
 
 def test_size_keeps_at_least_so_much():
