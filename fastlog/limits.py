@@ -23,12 +23,13 @@ def request_memory(settings: Settings) -> int:
 def limit_connections(plane: DataPlane, settings: Settings) -> None:
     """Sets every bound on connections, before the start. Raises UnknownHost."""
     idle_ms = settings["connections.max.idle.ms"]
+    rate = settings["max.connection.creation.rate"]
     plane.limit_connections(
         in_all=settings["max.connections"],
         per_address=settings["max.connections.per.ip"],
         overrides=[(address_of(host), most) for host, most in settings.connection_overrides],
-        per_second=settings["max.connection.creation.rate"],
-        burst_seconds=BURST_SECONDS,
+        per_second=max(rate, 1),  # Kafka never delays one by more than a second
+        burst_seconds=BURST_SECONDS if rate else 1,
         idle_ms=0 if idle_ms < 0 else max(idle_ms, 1),
         first_request_ms=settings["fastlog.first.request.timeout.ms"],
         receive_ms=settings["fastlog.receive.timeout.ms"],

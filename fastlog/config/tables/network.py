@@ -89,7 +89,7 @@ ROWS = (
         Kind.INT,
         INT_MAX,
         "New connections a second. Ten seconds' worth may come at once; above that, accepting "
-        "waits.",
+        "waits. 0 is as 1, without those ten seconds, since Kafka never delays one for longer.",
         check=Range(0),
         dynamic=True,
     ),
@@ -97,7 +97,8 @@ ROWS = (
         "max.connections",
         Kind.INT,
         INT_MAX,
-        "Connections in all. At the limit, accepting waits until one closes.",
+        "Connections in all. At the limit, accepting waits until one closes, on every listener. "
+        "So it is in Kafka where there is one; of several it lets the inter-broker one go beyond.",
         check=Range(0),
         dynamic=True,
     ),
