@@ -31,6 +31,8 @@ cdef void admission_close(Admission *admission) noexcept nogil
 # A bound of its own for one address. 0 or ENOMEM
 cdef int admission_override(Admission *admission, const sockaddr_storage *peer,
                             int32_t limit) noexcept nogil
+# Spreads addresses in a way that nobody outside can foresee.
+cdef uint64_t admission_hash(Admission *admission, const sockaddr_storage *peer) noexcept nogil
 cdef int admission_full(Admission *admission) noexcept nogil
 # 1: `freed` will be posted when a connection closes. 0: one has closed meanwhile.
 cdef int admission_await(Admission *admission) noexcept nogil

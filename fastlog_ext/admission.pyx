@@ -44,15 +44,24 @@ cdef void admission_close(Admission *admission) noexcept nogil:
     pthread_mutex_destroy(&admission.lock)
 
 
-cdef AddressCount **find(Admission *admission, const uint8_t *key) noexcept nogil:
-    """The link that leads to the address's entry, or to the end of its bucket."""
-    cdef AddressCount **link
+cdef uint64_t hash_key(Admission *admission, const uint8_t *key) noexcept nogil:
     cdef uint64_t high, low, mixed
     memcpy(&high, key, 8)
     memcpy(&low, key + 8, 8)
     mixed = (low ^ admission.seed) * <uint64_t>0x9E3779B97F4A7C15
     mixed = (mixed ^ (mixed >> 29) ^ high) * <uint64_t>0xBF58476D1CE4E5B9
-    link = &admission.buckets[(mixed >> 40) % BUCKETS]
+    return mixed >> 40
+
+
+cdef uint64_t admission_hash(Admission *admission, const sockaddr_storage *peer) noexcept nogil:
+    cdef uint8_t key[16]
+    address_key(peer, key)
+    return hash_key(admission, key)
+
+
+cdef AddressCount **find(Admission *admission, const uint8_t *key) noexcept nogil:
+    """The link that leads to the address's entry, or to the end of its bucket."""
+    cdef AddressCount **link = &admission.buckets[hash_key(admission, key) % BUCKETS]
     while link[0] != NULL and memcmp(link[0].address, key, 16) != 0:
         link = &link[0].next
     return link

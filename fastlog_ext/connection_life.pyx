@@ -2,11 +2,11 @@
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
-from fastlog_ext.admission cimport admission_leave
+from fastlog_ext.admission cimport admission_hash, admission_leave
 from fastlog_ext.buffers cimport BUFFER_SMALL, buffer_release
 from fastlog_ext.events cimport EVENT_TEXT, events_put
 from fastlog_ext.partition_log cimport partition_log_release
-from fastlog_ext.plane cimport Connection, Reactor
+from fastlog_ext.plane cimport HANDOFF_QUEUES, Connection, Reactor
 from fastlog_ext.responses cimport responses_are_due, responses_drop, unpin_connection
 from fastlog_ext.sockets cimport (
     EPOLL_CTL_DEL, address_text, epoll_ctl, getpeername, getsockname, sockaddr, sockaddr_storage,
@@ -39,6 +39,8 @@ cdef Connection *connection_new(Reactor *reactor, const Transport *transport, vo
     getpeername(fd, <sockaddr *>&connection.peer, &size)
     size = sizeof(sockaddr_storage)
     getsockname(fd, <sockaddr *>&connection.local, &size)
+    connection.address_queue = admission_hash(&reactor.plane.admission,
+                                              &connection.peer) % HANDOFF_QUEUES
     return connection
 
 

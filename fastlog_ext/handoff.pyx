@@ -5,7 +5,8 @@ parsed until it is answered. So a connection has one at most, and the copy of it
 it holds while it waits.
 
 A peer that has sent more behind its request is busy with many: those who wait for one answer come
-before it, except now and then, so that neither waits for ever.
+before it, except now and then, so that neither waits for ever. Among these, addresses have their
+turns, so that one with thousands of connections is one of some that wait.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -13,7 +14,8 @@ from libc.string cimport memcpy
 from fastlog_ext.connection_life cimport connection_end, connection_starve
 from fastlog_ext.endian cimport put32
 from fastlog_ext.mailbox cimport Mail, mailbox_post
-from fastlog_ext.plane cimport Connection, Handoff, HandoffQueue, Plane, Response
+from fastlog_ext.plane cimport (
+    HANDOFF_QUEUES, Connection, Handoff, HandoffQueue, HandoffQueues, Plane, Response)
 from fastlog_ext.responses cimport response_adopt, response_begin, response_ready
 from fastlog_ext.stats cimport OTHER_REQUESTS, count
 from fastlog_ext.system cimport ENOMEM, add64, pthread_mutex_lock, pthread_mutex_unlock, write
@@ -43,13 +45,16 @@ cdef int handoff_start(Connection *connection, const uint8_t *frame, int64_t siz
     add64(&plane.budget.used, size)     # until it is answered
     count(&connection.reactor.counters, OTHER_REQUESTS, 1)
     pthread_mutex_lock(&plane.handoff_lock)
-    append(&plane.handoffs[connection.parsed < connection.filled], handoff)
+    append(&plane.handoffs[connection.parsed < connection.filled], connection.address_queue,
+           handoff)
     pthread_mutex_unlock(&plane.handoff_lock)
     write(plane.request_fd, &one, sizeof(one))
     return 0
 
 
-cdef void append(HandoffQueue *queue, Handoff *handoff) noexcept nogil:
+cdef void append(HandoffQueues *queues, int32_t number, Handoff *handoff) noexcept nogil:
+    cdef HandoffQueue *queue = &queues.queues[number]
+    queues.waiting |= <uint64_t>1 << number
     if queue.last == NULL:
         queue.first = handoff
     else:
@@ -57,13 +62,21 @@ cdef void append(HandoffQueue *queue, Handoff *handoff) noexcept nogil:
     queue.last = handoff
 
 
-cdef Handoff *pop(HandoffQueue *queue) noexcept nogil:
-    cdef Handoff *handoff = queue.first
-    if handoff != NULL:
-        queue.first = handoff.next
-        if handoff.next == NULL:
-            queue.last = NULL
-        handoff.next = NULL
+cdef Handoff *pop(HandoffQueues *queues) noexcept nogil:
+    cdef HandoffQueue *queue
+    cdef Handoff *handoff
+    if queues.waiting == 0:
+        return NULL
+    while not (queues.waiting >> queues.turn) & 1:
+        queues.turn = (queues.turn + 1) % HANDOFF_QUEUES
+    queue = &queues.queues[queues.turn]
+    handoff = queue.first
+    queue.first = handoff.next
+    if handoff.next == NULL:
+        queue.last = NULL
+        queues.waiting &= ~(<uint64_t>1 << queues.turn)
+    handoff.next = NULL
+    queues.turn = (queues.turn + 1) % HANDOFF_QUEUES
     return handoff
 
 

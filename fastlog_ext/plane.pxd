@@ -1,6 +1,6 @@
 # The structures that the modules of the network half share. A reactor and all that hangs on it is
 # touched by its own thread only, except what says otherwise.
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint64_t
 from fastlog_ext.admission cimport Admission
 from fastlog_ext.append_queue cimport AppendQueue
 from fastlog_ext.buffers cimport (
@@ -25,6 +25,7 @@ cdef enum:
     FETCH_FIRST = 4
     FETCH_LAST = 18
     LISTENERS_MAX = 16
+    HANDOFF_QUEUES = 64
 
 # A range of a log's file that goes out after the first `after` bytes of its response.
 cdef struct FilePiece:
@@ -65,6 +66,7 @@ cdef struct Connection:
     int fd                      # what epoll watches
     Mail mail
     int64_t id                  # unique in the process
+    int32_t address_queue       # of its address: which of HANDOFF_QUEUES
     int32_t listener
     sockaddr_storage peer
     sockaddr_storage local
@@ -181,6 +183,12 @@ cdef struct HandoffQueue:
     Handoff *first
     Handoff *last
 
+# Served in turn; an address has its requests in one of them.
+cdef struct HandoffQueues:
+    uint64_t waiting            # a bit for each queue: it is not empty
+    int32_t turn
+    HandoffQueue queues[HANDOFF_QUEUES]
+
 # One broker's data plane.
 cdef struct Plane:
     TopicTable *topics
@@ -204,7 +212,7 @@ cdef struct Plane:
     int64_t drain_ms
     int request_fd
     pthread_mutex_t handoff_lock
-    HandoffQueue handoffs[2]    # of peers that wait for the answer, of peers that have sent more
+    HandoffQueues handoffs[2]   # of peers that wait for the answer, of peers that have sent more
     int64_t handoffs_taken
     int32_t walk_records
     int64_t max_decoded_bytes   # of one Produce, to look at its records

@@ -350,8 +350,8 @@ cdef class DataPlane:
         return self.plane.request_fd
 
     def take_requests(self, int limit=1000):
-        """At most `limit` waiting requests: oldest first, but peers that have sent more requests
-        behind theirs mostly after the others."""
+        """At most `limit` waiting requests: of each address in turn, oldest first, but peers that
+        have sent more requests behind theirs mostly after the others."""
         cdef Handoff *handoff
         self._check()
         requests = []

@@ -294,6 +294,25 @@ def test_who_waits_for_one_answer_comes_before_who_has_sent_many(broker):
         client.socket.close()
 
 
+def test_addresses_have_their_turns(broker):
+    """Who has many connections that ask at once waits for itself. Some addresses may share turns:
+    which, nobody can foresee."""
+    many = [broker.client() for _ in range(100)]
+    for client in many:
+        client.send(other(1))
+    wait_until(lambda: broker.plane.stats()["other_requests"] == 100)
+    few = [socket.create_connection(broker.address, 5, (f"127.0.0.{n}", 0)) for n in range(2, 10)]
+    for peer in few:
+        peer.sendall(struct.pack(">i", len(other(7))) + other(7))
+    wait_until(lambda: broker.plane.stats()["other_requests"] == 108)
+    first = [correlation_of(request.frame[4:]) for request in broker.plane.take_requests(20)]
+    assert first.count(7) >= 4
+    rest = broker.plane.take_requests(200)
+    assert len(rest) == 88
+    for peer in (*few, *(client.socket for client in many)):
+        peer.close()
+
+
 def test_a_request_waits_for_what_is_parked_before_it(broker, control):
     broker.topic("t")
     plane = control(echo)
