@@ -454,6 +454,17 @@ cdef void check_committed(ProducePartition *partition) noexcept nogil:
             partition.error = KAFKA_STORAGE_ERROR
 
 
+cdef void tell_refusal(ProducePartition *partition) noexcept nogil:
+    if partition.also_refused:
+        partition.error = partition.also_refused
+        partition.message = partition.also_message
+        partition.record_index = -1
+        partition.refused_count = 0
+        partition.append.base_offset = -1
+        partition.append.append_time_ms = -1
+        partition.log_start_offset = -1
+
+
 cdef void answer(ProduceRequest *request) noexcept nogil:
     cdef Response *response = request.response
     cdef Connection *connection = response.connection
@@ -464,6 +475,8 @@ cdef void answer(ProduceRequest *request) noexcept nogil:
     if request.committing:
         for number in range(request.partition_count):
             check_committed(&request.partitions[number])
+    for number in range(request.partition_count):
+        tell_refusal(&request.partitions[number])
     if request.acks == 0:
         for number in range(request.partition_count):
             failed |= request.partitions[number].error != 0

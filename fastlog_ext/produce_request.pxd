@@ -22,6 +22,10 @@ cdef struct ProducePartition:
     int8_t heavy            # its records have not been looked at: that takes long
     int32_t record_index    # the first offending record, or -1
     const char *message     # static text or NULL
+    # of records that were no whole batch, where it was named with others that are: Kafka appends
+    # those and answers this
+    int16_t also_refused
+    const char *also_message
     int64_t log_start_offset
     RefusedRecord *refused  # malloc'ed, or NULL: at most `record_index`
     int32_t refused_count

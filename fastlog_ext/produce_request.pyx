@@ -2,6 +2,7 @@
 KIP-516 (13)."""
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.string cimport memset, strlen
+from fastlog_ext.batch cimport BatchVerdict, batch_check_frame
 from fastlog_ext.cursor cimport (
     Cursor, cursor_get16, cursor_get32, cursor_init, cursor_take)
 from fastlog_ext.endian cimport put16, put32, put64
@@ -17,6 +18,7 @@ from fastlog_ext.wire cimport (
 
 cdef enum:
     FLEXIBLE_FROM = 9
+    ZSTD_FROM = 7
     BY_ID_FROM = 13
     INVALID_OFFSET = -1
     PARTITION_LEAST = 6         # bytes that any version's partition takes at least
@@ -104,8 +106,26 @@ cdef int parse_topic(ProduceRequest *request, Cursor *cursor) noexcept nogil:
     return 0
 
 
+cdef void name_again(ProduceRequest *request, ProducePartition *before,
+                     ProducePartition *again) noexcept nogil:
+    cdef BatchVerdict first, second
+    cdef int allow_zstd = request.head.version >= ZSTD_FROM
+    cdef int was_whole = batch_check_frame(before.records, before.size, allow_zstd, &first)
+    if not batch_check_frame(again.records, again.size, allow_zstd, &second) and was_whole:
+        before.also_refused = second.error
+        before.also_message = second.message
+        return
+    again.also_refused = before.also_refused
+    again.also_message = before.also_message
+    if not was_whole and not second.error:
+        again.also_refused = first.error
+        again.also_message = first.message
+    before[0] = again[0]
+
+
 cdef int name_once(ProduceRequest *request) noexcept nogil:
-    """As in Kafka, of a partition that is named again only the last records count. 0 or ENOMEM."""
+    """As in Kafka, of a partition that is named again only the last records count that are a whole
+    batch. 0 or ENOMEM."""
     cdef NamedOnce named
     cdef ProduceTopic *topic
     cdef int32_t place, topic_number, left
@@ -122,9 +142,10 @@ cdef int name_once(ProduceRequest *request) noexcept nogil:
         while left > 0:
             place = named_put(&named, topic.name, topic.name_size,
                               request.partitions[number].index, kept)
-            if place < number:
+            if place < kept:
+                name_again(request, &request.partitions[place], &request.partitions[number])
+            else:
                 request.partitions[place] = request.partitions[number]
-            if place == kept:
                 topic.partition_count += 1
                 kept += 1
             number += 1

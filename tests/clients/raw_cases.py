@@ -144,6 +144,10 @@ def produce_duplicates(client: RawClient, version: int) -> None:
     send("unknown", [(7, batches[0]), (7, batches[1])], [(7, batches[2])])
     send("good, then bad", [(0, batches[0]), (0, bad)])
     send("bad, then good", [(0, bad), (0, batches[0])])
+    two = batches[0] + batches[1]
+    send("good, then two batches", [(0, batches[0]), (0, two)])
+    send("two batches, then good", [(0, two), (0, batches[0])])
+    send("two, then good, then unframed", [(0, two), (0, batches[0]), (0, bad[:40])])
     send("many", [(number % 3, batches[number % 5]) for number in range(200)])
 
 
