@@ -6,7 +6,9 @@ becomes visible, neither to readers nor to the producers' state, before its writ
 batch whose answer depends on what is still in the run, other than to follow it, ends the run.
 
 A reactor writes while writing is a copy to the page cache. Once an append of the folder has waited,
-the role goes to the folder's own thread with all that is queued, until appends are quick again.
+the role goes to the folder's own thread with all that is queued, until appends are quick again. So
+it does for what always waits: a new segment, whose files are made and whose predecessor's producers
+are synced, and the reservation of room.
 """
 from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport (
@@ -44,6 +46,9 @@ cdef struct Run:
     int64_t bytes
     int64_t end_offset                      # behind the last of them
     int64_t now_ms
+    int may_wait                            # this thread, for the disk
+    int64_t since_ms                        # the time of its write counts from here
+    int64_t waits_before
     AppendRequest *requests[RUN_LIMIT]
     iovec vectors[RUN_LIMIT]
     int64_t producers[RUN_LIMIT]            # their ids
@@ -68,16 +73,23 @@ cdef void partition_log_append_chain(PartitionLog *log, AppendRequest *newest,
     # Whoever has the role looks at the inbox again after giving it back, so a failed claim loses
     # nothing.
     if cas32(&log.busy, 0, 1):
-        log_release(log)
+        release(log, log.disk == NULL)
 
 
 cdef void log_release(PartitionLog *log) noexcept nogil:
+    release(log, 1)
+
+
+cdef void release(PartitionLog *log, int may_wait) noexcept nogil:
+    """Writes what is queued, or has it written by who can wait, and gives the role back."""
     while True:
-        if (disk_is_slow(log.disk) and load_ptr(<void **>&log.inbox) != NULL
-                and give_to_disk(log)):
-            return
-        drain(log)
-        if give_back(log):
+        if log.unwritten != NULL or (
+                disk_is_slow(log.disk) and load_ptr(<void **>&log.inbox) != NULL):
+            if give_to_disk(log):
+                return
+            may_wait = 1                    # there is nobody else
+        drain(log, may_wait)
+        if log.unwritten == NULL and give_back(log):
             return
 
 
@@ -112,7 +124,7 @@ cdef void append_on_disk(DiskJob *job) noexcept nogil:
     while slot == NULL:
         sched_yield()
         slot = reclaim_register()
-    drain(log)
+    drain(log, 1)
     if not give_back(log) and not give_to_disk(log):
         log_release(log)
     partition_log_release(log)
@@ -150,11 +162,15 @@ cdef void log_acquire(PartitionLog *log) noexcept nogil:
     pthread_mutex_unlock(&log.control_lock)
 
 
-cdef AppendRequest *take_inbox(PartitionLog *log) noexcept nogil:
-    """Everything queued, oldest first."""
-    cdef AppendRequest *request = <AppendRequest *>exchange_ptr(<void **>&log.inbox, NULL)
+cdef AppendRequest *take_queued(PartitionLog *log) noexcept nogil:
+    """What another left unwritten, else everything that came since; oldest first."""
+    cdef AppendRequest *ordered = log.unwritten
+    cdef AppendRequest *request
     cdef AppendRequest *following
-    cdef AppendRequest *ordered = NULL
+    if ordered != NULL:
+        log.unwritten = NULL
+        return ordered
+    request = <AppendRequest *>exchange_ptr(<void **>&log.inbox, NULL)
     while request != NULL:
         following = request.next
         request.next = ordered
@@ -163,25 +179,42 @@ cdef AppendRequest *take_inbox(PartitionLog *log) noexcept nogil:
     return ordered
 
 
-cdef void drain(PartitionLog *log) noexcept nogil:
+cdef void leave(PartitionLog *log, Run *run, AppendRequest *rest) noexcept nogil:
+    """What this thread does not write, in order, for who has the role next."""
+    cdef int number = run.count
+    while number > 0:
+        number -= 1
+        run.requests[number].next = rest
+        rest = run.requests[number]
+    log.unwritten = rest
+
+
+cdef inline int must_leave(PartitionLog *log, Run *run) noexcept nogil:
+    return not run.may_wait and disk_is_slow(log.disk)
+
+
+cdef void drain(PartitionLog *log, int may_wait) noexcept nogil:
+    """A thread that may not wait leaves what would let it, in log.unwritten."""
     cdef AppendRequest *request
     cdef AppendRequest *following
     cdef Run run
-    cdef int64_t waits_before, now_ms
-    request = take_inbox(log)
+    request = take_queued(log)
     if request == NULL:
         return
-    waits_before = disk_watch(log.disk)
+    run.may_wait = may_wait
+    run.waits_before = disk_watch(log.disk)
     start_run(log, &run)
     run.now_ms = wall_clock_ms()
-    while request != NULL:
+    run.since_ms = run.now_ms
+    while request != NULL and not must_leave(log, &run):
         following = request.next            # `done` may free the request
-        add_request(log, &run, request)
+        if not add_request(log, &run, request):
+            break
         request = following
-    commit(log, &run)
-    if log.disk != NULL:
-        now_ms = wall_clock_ms()
-        disk_judge(log.disk, now_ms - run.now_ms, now_ms, waits_before)
+    if request != NULL or must_leave(log, &run):
+        leave(log, &run, request)
+    else:
+        commit(log, &run)
 
 
 cdef inline void start_run(PartitionLog *log, Run *run) noexcept nogil:
@@ -281,8 +314,13 @@ cdef void stamp(PartitionLog *log, AppendRequest *request, Run *run) noexcept no
     batch_stamp(request.data, request.info.base_offset, request.info.leader_epoch)
 
 
+cdef inline int needs_room(PartitionLog *log, int64_t bytes) noexcept nogil:
+    return log.settings.preallocate and log_active(log).size + bytes > log_active(log).allocated
+
+
 cdef int roll_for(PartitionLog *log, Run *run, AppendRequest *request) noexcept nogil:
-    """Rolls when the batch does not belong into the active segment. 0, or -1: that failed."""
+    """Rolls when the batch does not belong into the active segment. 1: there it belongs; 0: this
+    thread may not wait for that; -1: that failed."""
     cdef int64_t base = run.end_offset
     cdef int64_t last
     cdef int error
@@ -290,19 +328,24 @@ cdef int roll_for(PartitionLog *log, Run *run, AppendRequest *request) noexcept 
         base = request.info.base_offset
     last = base + request.info.last_offset_delta
     if not log_needs_roll(log, run.bytes, &request.info, last, run.now_ms):
-        return 0
+        return run.may_wait or not needs_room(log, run.bytes + request.info.size)
     commit(log, run)
     error = load32(&log.state)
     if error == LOG_ONLINE:
+        if not run.may_wait:
+            return 0
         error = log_roll(log, max(log.end_offset, last - INT32_MAX), run.now_ms)
         if error and not disk_is_full(error):
             log_fail(log, error)
-    return -1 if error else 0
+        run.since_ms = wall_clock_ms()
+    return -1 if error else 1
 
 
-cdef void add_request(PartitionLog *log, Run *run, AppendRequest *request) noexcept nogil:
+cdef int add_request(PartitionLog *log, Run *run, AppendRequest *request) noexcept nogil:
+    """0: it needs what this thread may not wait for, and was not taken."""
     cdef int16_t error
     cdef int follows = 0
+    cdef int belongs
     if (request.origin == ORIGIN_CLIENT and request.info.producer_id >= 0
             and producer_in_run(run, request.info.producer_id)):
         follows = follows_in_run(log, run, request)
@@ -313,16 +356,19 @@ cdef void add_request(PartitionLog *log, Run *run, AppendRequest *request) noexc
     error = refusal(log, request, run)
     if error:
         finish(log, request, error)
-        return
+        return 1
     if not follows and answered_by_producer_state(log, request):
-        return
-    if roll_for(log, run, request) != 0:
+        return 1
+    belongs = roll_for(log, run, request)
+    if belongs == 0:
+        return 0
+    if belongs < 0:
         note_refused(log, 1)
         finish(log, request, ERROR_STORAGE)
-        return
+        return 1
     # What it follows may just have been written, or not: then its own batch before is missing.
     if follows and run.count == 0 and answered_by_producer_state(log, request):
-        return
+        return 1
     stamp(log, request, run)
     request.base_offset = request.info.base_offset
     request.last_offset = request.base_offset + request.info.last_offset_delta
@@ -337,22 +383,25 @@ cdef void add_request(PartitionLog *log, Run *run, AppendRequest *request) noexc
     run.count += 1
     run.bytes += request.info.size
     run.end_offset = request.last_offset + 1
+    return 1
 
 
 # --- one run ---
+
+cdef void make_room(PartitionLog *log, Segment *active, int64_t bytes) noexcept nogil:
+    """Best effort: not every file system has it, and a full disk shows in the write itself."""
+    cdef int64_t size = max(bytes, min(<int64_t>PREALLOCATE_STEP,
+                                       log.settings.segment_bytes - active.size))
+    fallocate(active.files.log_fd, FALLOC_FL_KEEP_SIZE, active.size, size)
+    active.allocated = active.size + size
+
 
 cdef int write_run(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
     """0 or errno. A full disk leaves the log as it was, for when there is room again; after any
     other failure nobody knows what the disk holds."""
     cdef int error, undone
-    cdef int64_t needed = active.size + run.bytes
-    if log.settings.preallocate and needed > active.allocated:
-        # Best effort: not every file system has it, and a full disk shows in the write itself.
-        if fallocate(active.files.log_fd, FALLOC_FL_KEEP_SIZE, active.size,
-                     max(run.bytes, min(<int64_t>PREALLOCATE_STEP,
-                                        log.settings.segment_bytes - active.size))) == 0:
-            active.allocated = active.size + max(
-                run.bytes, min(<int64_t>PREALLOCATE_STEP, log.settings.segment_bytes - active.size))
+    if needs_room(log, run.bytes):
+        make_room(log, active, run.bytes)
     error = write_vectors_at(active.files.log_fd, run.vectors, run.count, active.size)
     if error:
         undone = truncate_to(active.files.log_fd, active.size)
@@ -362,9 +411,22 @@ cdef int write_run(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
     return error
 
 
+cdef void judge(PartitionLog *log, Run *run) noexcept nogil:
+    """Whether this write has waited; of each by itself, so that one is all that a reactor waits
+    for."""
+    cdef int64_t now_ms
+    if log.disk == NULL:
+        return
+    now_ms = wall_clock_ms()
+    disk_judge(log.disk, now_ms - run.since_ms, now_ms, run.waits_before)
+    run.since_ms = now_ms
+    run.waits_before = disk_watch(log.disk)
+
+
 cdef void apply(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
     """What was written becomes part of the log's state; not published yet."""
     cdef int number, error
+    cdef int flush = not must_leave(log, run)       # else the indexes wait in memory
     cdef int64_t records = 0
     cdef int64_t position = active.size
     cdef AppendRequest *request
@@ -377,7 +439,7 @@ cdef void apply(PartitionLog *log, Run *run, Segment *active) noexcept nogil:
             error = producer_update(&log.producers, &request.info, request.data, run.now_ms)
         if not error:
             error = segment_note_batch(active, &request.info, position,
-                                       log.settings.index_interval_bytes)
+                                       log.settings.index_interval_bytes, flush)
         if error:
             log_fail(log, error)            # these bytes are written; nothing more is taken
         position += request.info.size
@@ -398,12 +460,14 @@ cdef void note_refused(PartitionLog *log, int32_t batches) noexcept nogil:
 
 cdef void commit(PartitionLog *log, Run *run) noexcept nogil:
     cdef Segment *active
-    cdef int number
+    cdef int number, failed
     cdef int16_t error = 0
     if run.count == 0:
         return
     active = log_active(log)
-    if write_run(log, run, active) != 0:
+    failed = write_run(log, run, active)
+    judge(log, run)
+    if failed:
         error = ERROR_STORAGE
         note_refused(log, run.count)
     else:

@@ -130,6 +130,7 @@ cdef struct PartitionLog:
     # --- private: the writer's. `busy` is a role; whoever turns it from 0 to 1 has it ---
     int32_t busy
     AppendRequest *inbox                # lock-free stack, newest first
+    AppendRequest *unwritten            # taken from there and left, with the role; oldest first
     int64_t queue_place                 # relaxed: in the append queue that used it last
     pthread_mutex_t control_lock        # only to hand the role to a control operation that waits
     pthread_cond_t control_turn

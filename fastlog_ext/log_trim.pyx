@@ -31,10 +31,11 @@ from fastlog_ext.recovery cimport check, rebuild_producers
 from fastlog_ext.recovery import snapshots
 from fastlog_ext.replay cimport replay_tail
 from fastlog_ext.segment cimport (
-    Segment, SegmentFiles, segment_borrow_index, segment_create, segment_cut, segment_finish,
+    Segment, SegmentFiles, segment_borrow_index, segment_create, segment_finish,
     segment_flush_indexes, segment_note_max_timestamp, segment_pin, segment_retire,
     segment_return_index, segment_unpin)
 from fastlog_ext.segment_check cimport check_forget
+from fastlog_ext.segment_cut cimport segment_cut
 from fastlog_ext.system cimport (
     ENOMEM, load32, load64, store32_seq, store64, wall_clock_ms)
 from fastlog_ext.waiters cimport waiters_close, waiters_wake

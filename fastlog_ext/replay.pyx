@@ -79,7 +79,7 @@ cdef int note(PartitionLog *log, Segment *segment, const BatchInfo *info,
     if info.leader_epoch >= 0 and info.leader_epoch > leader_epochs_latest(&log.epochs):
         if leader_epochs_assign(&log.epochs, info.leader_epoch, info.base_offset) != 0:
             return EIO
-    return segment_note_batch(segment, info, position, log.settings.index_interval_bytes)
+    return segment_note_batch(segment, info, position, log.settings.index_interval_bytes, 1)
 
 
 cdef int replay_segment(PartitionLog *log, Segment *segment, int checksums, int64_t *valid,

@@ -71,6 +71,8 @@ cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t no
 # An existing one, sealed and closed; the sizes are of the files.
 cdef Segment *segment_load(const char *folder, int64_t base_offset, int64_t log_size,
                            int64_t offset_entries, int64_t time_entries, int *error) noexcept nogil
+# A new file of that suffix, in place of one that is there. fd, or -errno
+cdef int segment_create_file(Segment *segment, const char *suffix) noexcept nogil
 # Makes it the active one: its files stay open for writing. 0 or errno.
 cdef int segment_activate(Segment *segment) noexcept nogil
 # Final time index entry, indexes written out, preallocation given back. 0 or errno.
@@ -88,10 +90,10 @@ cdef int segment_borrow_index(Segment *segment, SegmentFiles *files, int which) 
 cdef void segment_return_index(SegmentFiles *files, int which, int fd) noexcept nogil
 # Of a segment that nobody else knows yet.
 cdef void segment_close_indexes(Segment *segment) noexcept nogil
-# What Kafka notes of a batch in the indexes; `position` is where the batch starts. 0 or errno
-# (index file).
+# What Kafka notes of a batch in the indexes; `position` is where the batch starts. Without `flush`
+# nothing is written to their files. 0 or errno (index file).
 cdef int segment_note_batch(Segment *segment, const BatchInfo *info, int64_t position,
-                            int64_t index_interval) noexcept nogil
+                            int64_t index_interval, int flush) noexcept nogil
 # time index entry, if it is greater
 cdef int segment_note_max_timestamp(Segment *segment) noexcept nogil
 cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp,
@@ -99,9 +101,6 @@ cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp,
 # 0 or errno. -1 when it has none.
 cdef int segment_max_timestamp(Segment *segment, int64_t *timestamp, int64_t *offset) noexcept nogil
 cdef int segment_empty_indexes(Segment *segment) noexcept nogil         # before they are rebuilt
-# Cuts the log and drops index entries at or above `offset`; pinned files keep the old bytes. 0 or
-# errno.
-cdef int segment_cut(Segment *segment, int64_t size, int64_t offset) noexcept nogil
 cdef void segment_set_open_limit(int64_t limit) noexcept nogil
 cdef int64_t segment_open_count() noexcept nogil                        # open sealed segments
 cdef int64_t segment_live_count() noexcept nogil

@@ -3,17 +3,16 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport strdup, strlen
 from fastlog_ext.batch cimport BatchInfo
-from fastlog_ext.files cimport copy_prefix, disk_is_full, open_file, truncate_to
+from fastlog_ext.files cimport disk_is_full, open_file, truncate_to
 from fastlog_ext.index cimport (
-    OFFSET_ENTRY, TIME_ENTRY, index_append, index_count, index_destroy, index_floor, index_flush,
+    OFFSET_ENTRY, TIME_ENTRY, index_append, index_count, index_destroy, index_flush,
     index_get, index_has_unwritten, index_init, index_needs_flush, index_truncate)
 from fastlog_ext.reclaim cimport reclaim_defer
 from fastlog_ext.system cimport (
-    EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32,
-    cas64, close, exchange_ptr, fence_seq, last_errno, load32, load32_relaxed, load32_seq,
-    load64, load_ptr, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
-    pthread_mutex_t, pthread_mutex_unlock, rename, snprintf, store32, store32_relaxed, store64,
-    store64_seq, store_ptr, unlink)
+    EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32, cas64,
+    close, exchange_ptr, fence_seq, last_errno, load32, load32_relaxed, load64, load_ptr,
+    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
+    pthread_mutex_unlock, snprintf, store32, store32_relaxed, store64_seq, store_ptr, unlink)
 
 cdef enum:
     PATH_LIMIT = 4200
@@ -254,7 +253,7 @@ cdef Segment *segment_load(const char *folder, int64_t base_offset, int64_t log_
     return segment
 
 
-cdef int create_file(Segment *segment, const char *suffix) noexcept nogil:
+cdef int segment_create_file(Segment *segment, const char *suffix) noexcept nogil:
     cdef char path[PATH_LIMIT]
     snprintf(path, PATH_LIMIT, b"%s%s", segment.path, suffix)
     unlink(path)                    # never truncated: a pin may hold the file that was there
@@ -278,13 +277,13 @@ cdef Segment *segment_create(const char *folder, int64_t base_offset, int64_t no
     segment.max_timestamp = -1
     segment.created_ms = now_ms
     segment.sealed = 0
-    fd = create_file(segment, b".index")
+    fd = segment_create_file(segment, b".index")
     if fd >= 0:
         close(fd)
-        fd = create_file(segment, b".timeindex")
+        fd = segment_create_file(segment, b".timeindex")
     if fd >= 0:
         close(fd)
-        fd = create_file(segment, b".log")
+        fd = segment_create_file(segment, b".log")
     if fd < 0:
         error[0] = -fd
         unlink_indexes(segment)         # without their log they would be nobody's
@@ -414,10 +413,11 @@ cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noex
     return load32(slot)
 
 
-cdef int append_entry(Segment *segment, int which, int64_t key, int32_t value) noexcept nogil:
+cdef int append_entry(Segment *segment, int which, int64_t key, int32_t value,
+                      int flush) noexcept nogil:
     cdef Index *index = &segment.times if which else &segment.offsets
     cdef int error
-    if index_needs_flush(index):
+    if flush and index_needs_flush(index):
         error = write_index(segment, which)
         if error:
             return error
@@ -425,12 +425,16 @@ cdef int append_entry(Segment *segment, int which, int64_t key, int32_t value) n
 
 
 cdef int segment_note_max_timestamp(Segment *segment) noexcept nogil:
+    return note_max_timestamp(segment, 1)
+
+
+cdef int note_max_timestamp(Segment *segment, int flush) noexcept nogil:
     cdef int error
     cdef int64_t relative = segment.max_timestamp_offset - segment.base_offset
     if (segment.max_timestamp <= segment.last_indexed_timestamp
             or relative < 0 or relative > INT32_MAX):
         return 0
-    error = append_entry(segment, 1, segment.max_timestamp, <int32_t>relative)
+    error = append_entry(segment, 1, segment.max_timestamp, <int32_t>relative, flush)
     if not error:
         segment.last_indexed_timestamp = segment.max_timestamp
     return error
@@ -448,7 +452,7 @@ cdef void segment_set_max_timestamp(Segment *segment, int64_t timestamp,
 
 
 cdef int segment_note_batch(Segment *segment, const BatchInfo *info, int64_t position,
-                            int64_t index_interval) noexcept nogil:
+                            int64_t index_interval, int flush) noexcept nogil:
     cdef int64_t last_offset = info.base_offset + info.last_offset_delta
     cdef int error = 0
     if position == 0:
@@ -456,9 +460,10 @@ cdef int segment_note_batch(Segment *segment, const BatchInfo *info, int64_t pos
     if info.max_timestamp > segment.max_timestamp:
         segment_set_max_timestamp(segment, info.max_timestamp, last_offset)
     if segment.bytes_since_index > index_interval:
-        error = append_entry(segment, 0, last_offset - segment.base_offset, <int32_t>position)
+        error = append_entry(segment, 0, last_offset - segment.base_offset, <int32_t>position,
+                             flush)
         if not error:
-            error = segment_note_max_timestamp(segment)
+            error = note_max_timestamp(segment, flush)
         if disk_is_full(error):
             error = 0                   # the indexes are sparse: the next batch tries again
         else:
@@ -525,75 +530,3 @@ cdef int segment_empty_indexes(Segment *segment) noexcept nogil:
     segment.last_indexed_timestamp = -1
     segment.bytes_since_index = 0
     return error
-
-
-# --- truncation ---
-
-cdef int replace_log(Segment *segment, int64_t size) noexcept nogil:
-    """A copy of the prefix takes the file's place; those who pinned the old one keep its bytes. The
-    name is one that recovery (ours and Kafka's) deletes when it finds it."""
-    cdef char copied[PATH_LIMIT]
-    cdef char path[PATH_LIMIT]
-    cdef int error
-    cdef int fd = create_file(segment, b".log.cleaned")
-    if fd < 0:
-        return -fd
-    snprintf(copied, PATH_LIMIT, b"%s.log.cleaned", segment.path)
-    snprintf(path, PATH_LIMIT, b"%s.log", segment.path)
-    error = copy_prefix(segment.files.log_fd, fd, size)
-    if not error and rename(copied, path) != 0:
-        error = last_errno()
-    close(fd)
-    if error:
-        unlink(copied)
-        return error
-    return segment_activate(segment)
-
-
-cdef int cut_indexes(Segment *segment, int64_t relative) noexcept nogil:
-    cdef int64_t key, kept
-    cdef int32_t value
-    cdef int found
-    cdef int fd = segment_index_fd(segment, segment.files, 0)
-    if fd < 0:
-        return -fd
-    kept = -1
-    if index_floor(&segment.offsets, fd, relative - 1, &key, &value, &kept) < 0:
-        return last_errno()
-    found = index_truncate(&segment.offsets, fd, kept + 1)
-    if found:
-        return found
-    fd = segment_index_fd(segment, segment.files, 1)
-    if fd < 0:
-        return -fd
-    kept = index_count(&segment.times)
-    segment.last_indexed_timestamp = -1
-    while kept > 0:                     # by offset, while the index is ordered by both
-        found = index_get(&segment.times, fd, kept - 1, &key, &value)
-        if found != 1:
-            return last_errno()
-        if value < relative:
-            segment.last_indexed_timestamp = key
-            break
-        kept -= 1
-    return index_truncate(&segment.times, fd, kept)
-
-
-cdef int segment_cut(Segment *segment, int64_t size, int64_t offset) noexcept nogil:
-    # Pins on a sealed segment may be on files that the cap closed since, where nobody can count
-    # them.
-    cdef int replace = segment.sealed
-    cdef int error = segment_activate(segment) if replace else 0
-    if error:
-        return error
-    store64_seq(&segment.size, size)
-    segment.allocated = 0
-    error = cut_indexes(segment, offset - segment.base_offset)
-    if error:
-        return error
-    segment.bytes_since_index = 0
-    fence_seq()
-    # The log's generation was raised before: who pins from now on looks again at what it found.
-    if not replace and load32_seq(&segment.files.references) == 1:
-        return truncate_to(segment.files.log_fd, size)
-    return replace_log(segment, size)
