@@ -233,7 +233,12 @@ class Broker:
 
     async def open_logs(self) -> None:
         """Opens every log, creates those of topics that have none yet, and leads them all."""
-        self.logs = LogFolders(self.folders, self.unusable, Intervals.of(self.settings))
+        self.logs = LogFolders(
+            self.folders,
+            self.unusable,
+            Intervals.of(self.settings),
+            self.settings["fastlog.disk.free.min.bytes"],
+        )
         self.logs.on_offline = self.partitions_offline
         self.started.push_async_callback(self.close_logs)
         here = {folder.path: partitions_in(folder) for folder in self.folders}

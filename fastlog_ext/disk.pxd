@@ -2,7 +2,7 @@
 # writes block, and the threads that do in place of the reactors what takes long.
 from libc.stdint cimport int32_t, int64_t
 from fastlog_ext.system cimport (
-    cas32, load32_relaxed, pthread_cond_t, pthread_mutex_t, pthread_t)
+    add64_relaxed, cas32, load32_relaxed, pthread_cond_t, pthread_mutex_t, pthread_t)
 
 cdef enum:
     DISK_READERS = 4        # reads under way at once
@@ -44,6 +44,7 @@ cdef struct DiskState:
     int32_t references      # the handle's, one for each log, and one for each thread
     int alarm_fd            # eventfd: written to when a log goes offline, or the disk is full
     int32_t pace            # relaxed: QUICK, WATCHED, or SLOW, and then who must not wait does not
+    int32_t low             # relaxed: too little is free, clients' appends are refused
     int64_t pace_until_ms   # relaxed, by the wall clock: when it is QUICK again
     int64_t handed_over     # relaxed: appends' jobs that `writers` were given
     int32_t room            # atomic
@@ -75,6 +76,13 @@ cdef void disk_refused(DiskState *disk, int32_t batches) noexcept nogil
 cdef inline void disk_took(DiskState *disk) noexcept nogil:
     if load32_relaxed(&disk.room) == DISK_FULL:
         cas32(&disk.room, DISK_FULL, DISK_ROOM_AGAIN)
+
+# Whether a client's append is refused, and counted, because too little is free.
+cdef inline int disk_refuses(DiskState *disk) noexcept nogil:
+    if disk == NULL or not load32_relaxed(&disk.low):
+        return 0
+    add64_relaxed(&disk.refused, 1)
+    return 1
 
 cdef inline int disk_is_slow(DiskState *disk) noexcept nogil:
     return disk != NULL and load32_relaxed(&disk.pace) == SLOW

@@ -222,6 +222,10 @@ cdef class Disk:
         """How many batches were refused for want of room, ever."""
         return load64_relaxed(&self.state.refused)
 
+    def refuse_appends(self, bint refuse):
+        """Whether appends of clients are refused (KAFKA_STORAGE_ERROR), whatever the room."""
+        store32_relaxed(&self.state.low, refuse)
+
     def has_room_again(self) -> bool:
         """Whether the last append after a full disk was taken. The next one that is refused rings
         the alarm again."""

@@ -14,7 +14,8 @@ from libc.stdint cimport INT32_MAX, int16_t, int32_t, int64_t
 from fastlog_ext.batch cimport (
     ATTRIBUTE_CONTROL, ATTRIBUTE_LOG_APPEND_TIME, batch_stamp, batch_stamp_append_time)
 from fastlog_ext.disk cimport (
-    DiskJob, disk_is_slow, disk_judge, disk_refused, disk_take_append, disk_took, disk_watch)
+    DiskJob, disk_is_slow, disk_judge, disk_refused, disk_refuses, disk_take_append, disk_took,
+    disk_watch)
 from fastlog_ext.files cimport (
     FALLOC_FL_KEEP_SIZE, disk_is_full, fallocate, truncate_to, write_vectors_at)
 from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_latest
@@ -245,6 +246,8 @@ cdef int16_t refusal(PartitionLog *log, AppendRequest *request, const Run *run) 
         return ERROR_OFFSET_OUT_OF_RANGE if request.info.base_offset < run.end_offset else 0
     if not log.is_leader:
         return ERROR_NOT_LEADER
+    if request.origin == ORIGIN_CLIENT and disk_refuses(log.disk):
+        return ERROR_STORAGE
     if request.info.size > log.settings.segment_bytes:
         return ERROR_RECORD_LIST_TOO_LARGE
     return partition_log_check_epoch(log, request.leader_epoch)

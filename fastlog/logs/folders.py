@@ -76,8 +76,9 @@ class LogFolders:
         folders: Sequence[LogFolder],
         unusable: Sequence[FolderNotUsable] = (),
         intervals: Intervals | None = None,
+        free_min_bytes: int = 0,
     ) -> None:
-        self.managers = [LogManager(folder, intervals) for folder in folders]
+        self.managers = [LogManager(folder, intervals, free_min_bytes) for folder in folders]
         # Called with partitions whose logs have gone offline.
         self.on_offline: Callable[[Collection[Partition]], None] = lambda partitions: None
         self._unusable = list(unusable)

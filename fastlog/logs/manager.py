@@ -26,6 +26,7 @@ from fastlog.logs.errors import (
 )
 from fastlog.logs.files import sync_folder
 from fastlog.logs.folder import LogFolder
+from fastlog.logs.free_space import FreeSpace
 from fastlog.logs.housekeeping import Housekeeping
 from fastlog.logs.loading import Loader
 from fastlog.logs.room import Room
@@ -50,6 +51,7 @@ class Intervals(NamedTuple):
     producers_ms: int = 600_000
     retention_ms: int = 300_000
     first_retention_ms: int = 30_000  # after the start
+    free_space_ms: int = 1_000
 
     @classmethod
     def of(cls, settings) -> "Intervals":
@@ -70,7 +72,12 @@ class LogManager:
     closed, and its lock given back, by either of the two.
     """
 
-    def __init__(self, folder: LogFolder, intervals: Intervals | None = None) -> None:
+    def __init__(
+        self,
+        folder: LogFolder,
+        intervals: Intervals | None = None,
+        free_min_bytes: int = 0,
+    ) -> None:
         self.folder = folder
         self.intervals = intervals or Intervals()
         self.was_clean = False
@@ -84,6 +91,7 @@ class LogManager:
         self._told_offline: set[Partition] = set()
         self._disk = Disk()
         self._room = Room(folder.path, self._disk)
+        self._free_space = FreeSpace(folder.path, self._disk, free_min_bytes)
         self._busy: weakref.WeakValueDictionary[Partition, asyncio.Lock]
         self._busy = weakref.WeakValueDictionary()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fastlog-logs")
@@ -157,6 +165,8 @@ class LogManager:
         ):
             self._start_timer(interval_ms, interval_ms, work)
         self._start_timer(each.first_retention_ms, each.retention_ms, keeping.remove_old)
+        if self._free_space.floor_bytes:
+            self._start_timer(0, each.free_space_ms, self._free_space.look)
 
     def _start_timer(self, first_ms: int, interval_ms: int, work: Callable[[], None]) -> None:
         self._timers.append(asyncio.create_task(self._repeat(first_ms, interval_ms, work)))

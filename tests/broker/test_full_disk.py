@@ -22,7 +22,7 @@ def disk_of_8_mib(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def broker(small_disk: Path) -> Iterator[FastlogBroker]:
     """A broker whose data lies there; its output does not."""
-    broker = FastlogBroker(small_disk.parent / "broker")
+    broker = FastlogBroker(small_disk.parent / "broker", {"fastlog.disk.free.min.bytes": 0})
     broker.log_folder = small_disk / "data"
     try:
         broker.start()

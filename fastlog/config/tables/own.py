@@ -21,6 +21,15 @@ ROWS = (
         check=Range(1024),
     ),
     works(
+        "fastlog.disk.free.min.bytes",
+        Kind.LONG,
+        -1,
+        "Bytes that must be free on the disk of a log folder: below it, clients' appends are "
+        "refused with KAFKA_STORAGE_ERROR until a tenth more is free, while reads and retention "
+        "go on. -1: a hundredth of the disk, at most 1 GiB; 0: no such floor.",
+        check=Range(-1),
+    ),
+    works(
         "fastlog.drain.timeout.ms",
         Kind.INT,
         30000,
