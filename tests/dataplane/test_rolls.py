@@ -88,7 +88,7 @@ def test_what_comes_behind_a_roll_follows_it(full, disk):
 
 
 def test_room_is_reserved_by_the_thread(full):
-    broker, log = full(preallocate=1)
+    broker, _ = full(preallocate=1)
     before = broker.disk.handed_over
     assert before == 1
     with broker.client() as client:
