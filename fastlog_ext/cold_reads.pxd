@@ -9,7 +9,7 @@ cdef int cold_begin(FetchRequest *request, FetchPartition *partition) noexcept n
 # then.
 cdef int cold_end(FetchRequest *request, FetchPartition *partition,
                   int64_t limit) noexcept nogil
-# Hands the request to the disk; `cold_done` is called on its reactor when all of it is cached. 0:
-# cannot, read it as it is. The partitions' logs are retained.
+# Hands the request to the disks of what is not cached; `cold_done` is called on its reactor when it
+# is, as far as they could. 0: they cannot. The partitions' logs are retained.
 cdef int cold_start(FetchRequest *request,
                     void (*cold_done)(FetchRequest *request) noexcept nogil) noexcept nogil

@@ -1,10 +1,14 @@
 """Reads that would wait for the disk, done beside the reactor.
 
-A reactor reads from the page cache only. When something is missing there, the whole request goes to
-a thread of the disk, which reads what the request wants and nothing comes of it but that it is
-cached: index, batch headers and records. Back on its reactor the request is read again as any
-other. So order, limits and answers are in one place, and a page that is evicted meanwhile costs
-time, not correctness.
+A reactor reads from the page cache only. When something is missing there, the request goes to a
+thread of its disk, which reads what the request wants and nothing comes of it but that it is
+cached: index, batch headers and records. Where several log folders are concerned it goes from one
+to the next, so that each disk has only its own threads wait for it. Back on its reactor the request
+is read again as any other. So order, limits and answers are in one place, and a page that is
+evicted meanwhile costs time, not correctness.
+
+Once it has been read it is answered with what is there. Only where nothing is, time after time
+(a file system that keeps no cache), the reactor reads as it is, from a disk that has just answered.
 
 Whoever reads from the disk reads on in order, most likely: what follows is asked for in advance.
 And what such a reader has left behind nobody else needs, most likely: it is dropped from the cache,
@@ -12,7 +16,7 @@ before the kernel makes room for it at the cost of what is read all the time. On
 alone in the file does that.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from fastlog_ext.disk cimport DiskJob, DiskState, disk_submit
+from fastlog_ext.disk cimport DiskJob, disk_submit
 from fastlog_ext.fetch_request cimport fetch_set_nth
 from fastlog_ext.files cimport cache_only_off, cache_only_on, is_cached
 from fastlog_ext.log_state cimport LogRead, log_fail
@@ -27,6 +31,7 @@ from fastlog_ext.system cimport (
     pread, sched_yield, ssize_t, store64_relaxed)
 
 cdef enum:
+    ROUNDS = 2                      # by the disk, before a reactor reads as it is
     STEP = 65536                    # of one read; into the thread's stack
     READ_AHEAD = 4 * 1024 * 1024    # bytes behind what is wanted
     ASKED_AT_ONCE = 131072          # the kernel cuts off what is more
@@ -35,7 +40,8 @@ cdef enum:
 
 
 cdef int cold_begin(FetchRequest *request, FetchPartition *partition) noexcept nogil:
-    if request.warmed or partition.log.disk == NULL:
+    partition.cold = 0
+    if request.warmed >= ROUNDS or partition.log.disk == NULL:
         return 0
     cache_only_on()
     return 1
@@ -81,33 +87,42 @@ cdef int cold_end(FetchRequest *request, FetchPartition *partition,
         if read.size > 0:
             segment_unpin(read.files)
             read.size = 0
-        request.cold = 1
+        partition.cold = 1
+        request.cold |= limit > 0       # else it would not be answered anyway
     return missing
+
+
+cdef int hand_on(FetchRequest *request) noexcept nogil:
+    """To a thread of the first disk that something cold lies on. 0: there is none."""
+    cdef FetchPartition *partition
+    cdef int32_t place
+    for place in range(request.set.partition_count):
+        partition = fetch_set_nth(&request.set, place)
+        if partition.log != NULL and partition.cold:
+            request.cold_disk = partition.log.disk      # first: the job may be done at once
+            if disk_submit(&partition.log.disk.readers, &request.job) == 0:
+                return 1
+    return 0
 
 
 cdef int cold_start(FetchRequest *request,
                     void (*cold_done)(FetchRequest *request) noexcept nogil) noexcept nogil:
     cdef FetchPartition *partition
-    cdef DiskState *disk = NULL
     cdef int32_t number
     for number in range(request.set.partition_count):
         partition = &request.set.partitions[number]
-        if partition.log == NULL:
-            continue
-        if not partition.retained:
+        if partition.log != NULL and not partition.retained:
             partition_log_retain(partition.log)
             partition.retained = 1
-        if disk == NULL:
-            disk = partition.log.disk
-    request.job.run = read_all
+    request.job.run = read_disk
     request.job.owner = request
     request.cached.owner = request
     request.cached.deliver = deliver_cached
     request.cold_done = cold_done
     request.cold_bytes = 0
-    request.cold = 0
-    request.warmed = 1
-    if disk_submit(&disk.readers, &request.job) != 0:
+    request.warmed += 1
+    if not hand_on(request):
+        request.warmed -= 1
         return 0
     count(&request.reactor.counters, COLD_READS, 1)
     return 1
@@ -121,16 +136,20 @@ cdef void deliver_cached(Mail *mail) noexcept nogil:
 
 # --- on a thread of the disk ---
 
-cdef void read_all(DiskJob *job) noexcept nogil:
+cdef void read_disk(DiskJob *job) noexcept nogil:
+    """What lies on this disk; then the next one's turn, if there is one."""
     cdef FetchRequest *request = <FetchRequest *>job.owner
     cdef int64_t left = request.max_bytes
     cdef FetchPartition *partition
-    cdef int32_t number
-    for number in range(request.set.partition_count):
-        partition = fetch_set_nth(&request.set, number)
-        if partition.log != NULL and left > 0:
-            left -= read_partition(request, partition, left)
-    mailbox_post(&request.reactor.mailbox, &request.cached)
+    cdef int32_t place
+    for place in range(request.set.partition_count):
+        partition = fetch_set_nth(&request.set, place)
+        if partition.log != NULL and partition.cold and partition.log.disk == request.cold_disk:
+            partition.cold = 0
+            if left > 0:
+                left -= read_partition(request, partition, left)
+    if not hand_on(request):
+        mailbox_post(&request.reactor.mailbox, &request.cached)
 
 
 cdef int64_t read_partition(FetchRequest *request, FetchPartition *partition,

@@ -142,8 +142,8 @@ cdef const char *fetch_start(Connection *connection, const uint8_t *frame,
     if request.error:
         request.set.partition_count = 0
     connection.in_session = request.session != NULL
-    request.cold = 0
     request.warmed = 0
+    request.unaided = 0
     request.expired = request.max_wait_ms <= 0 or reactor.stopping
     request.deadline_ms = reactor.now_ms + request.max_wait_ms
     if request.max_bytes > reactor.plane.max_fetch_bytes:
@@ -248,6 +248,7 @@ cdef int read_all(FetchRequest *request) noexcept nogil:
     cdef int now = 0
     cdef int known = 0
     cdef int32_t place
+    request.cold = 0
     for place in range(request.set.partition_count):
         partition = fetch_set_nth(&request.set, place)
         if partition.log == NULL:
@@ -260,6 +261,9 @@ cdef int read_all(FetchRequest *request) noexcept nogil:
         if partition.read.size > 0:
             whole_first = 0
             left = left - partition.read.size if left > partition.read.size else 0
+    if request.cold and request.warmed and not whole_first:
+        request.cold = 0                # what has come goes out; the rest is for the next request
+        now = 1
     return now or not known or request.expired or there >= request.min_bytes
 
 
@@ -273,10 +277,11 @@ cdef void resume(FetchRequest *request) noexcept nogil:
     request.expired |= request.reactor.stopping
     while True:
         enough = read_all(request)
-        if request.cold:
+        if request.cold and not request.unaided:
             drop_reads(request)
             if cold_start(request, resume):
                 return
+            request.unaided = 1         # until it has waited
         elif enough:
             break
         else:
@@ -337,6 +342,7 @@ cdef int park(FetchRequest *request) noexcept nogil:
     request.response.cancel = cancel
     request.parked = 1
     request.warmed = 0
+    request.unaided = 0
     request.delivered = 0
     request.all_drained = 0
     store32(&request.posted, 0)

@@ -1,7 +1,7 @@
 # A Fetch request in memory: parsed, and its answer encoded. No side effects but the response.
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 from fastlog_ext.cursor cimport Cursor
-from fastlog_ext.disk cimport DiskJob
+from fastlog_ext.disk cimport DiskJob, DiskState
 from fastlog_ext.mailbox cimport Mail
 from fastlog_ext.partition_log cimport LogRead, PartitionLog
 from fastlog_ext.plane cimport Reactor, Response
@@ -23,6 +23,7 @@ cdef struct FetchPartition:
     int8_t retained
     int8_t listed
     int8_t diverges
+    int8_t cold                 # what it wants is not cached; nobody has read it yet
     int8_t chosen               # stands in the answer
     int8_t sent                 # with records
     int8_t forgotten            # leaves its session
@@ -84,9 +85,11 @@ cdef struct FetchRequest:
     DiskJob job
     Mail cached
     void (*cold_done)(FetchRequest *request) noexcept nogil
+    DiskState *cold_disk
     int64_t cold_bytes
     int8_t cold                 # something that it wants is not cached
-    int8_t warmed               # it has been cached: read it from wherever it is
+    int8_t warmed               # how many times that has been cached
+    int8_t unaided              # there is no thread for it
     int64_t charged             # of the memory budget, while it is large
 
 cdef inline FetchPartition *fetch_set_nth(FetchSet *set, int32_t place) noexcept nogil:

@@ -13,6 +13,7 @@ cdef enum:
 cdef extern from * nogil:
     """
     #include <errno.h>
+    #include <sys/mman.h>
     #include <sys/syscall.h>
     #include <sys/uio.h>
     #include <unistd.h>
@@ -31,12 +32,27 @@ cdef extern from * nogil:
         long long first = offset & ~4095LL, end = (offset + size + 4095) & ~4095LL;
         if (syscall(SYS_cachestat, fd, range, found, 0) != 0) return -1;
         return found[0] >= (unsigned long long)(end - first) / 4096; }
+    /* Are they, and none of them still being read? To read one that is would wait. */
+    static int fl_all_read(int fd, long long offset, long long size) {
+        long long page = sysconf(_SC_PAGESIZE), first = offset & -page;
+        long long end = (offset + size + page - 1) & -page, number;
+        unsigned char there[64];
+        int cached = fl_all_cached(fd, offset, size), failed;
+        if (cached <= 0) return cached != 0;
+        if ((end - first) / page > (long long)sizeof there) return 0;
+        void *mapped = mmap(NULL, end - first, PROT_READ, MAP_SHARED, fd, first);
+        if (mapped == MAP_FAILED) return 1;
+        failed = mincore(mapped, end - first, there);
+        munmap(mapped, end - first);
+        for (number = 0; !failed && number < (end - first) / page; number++)
+            if (!(there[number] & 1)) return 0;
+        return 1; }
     /* As pread, or EAGAIN where it would wait. tmpfs and some others know no RWF_NOWAIT. */
     static ssize_t fl_pread_cached(int fd, void *out, size_t size, off_t offset) {
         struct iovec vector = {out, size};
         ssize_t got = preadv2(fd, &vector, 1, offset, RWF_NOWAIT);
         if (got >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return got;
-        if (fl_all_cached(fd, offset, (long long)size)) return pread(fd, out, size, offset);
+        if (fl_all_read(fd, offset, (long long)size)) return pread(fd, out, size, offset);
         errno = EAGAIN;
         return -1; }
     static ssize_t fl_pread(int fd, void *out, size_t size, off_t offset) {

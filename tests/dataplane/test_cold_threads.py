@@ -1,10 +1,12 @@
 """The threads that read from a disk for the reactors."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
+from fastlog_ext.disk import Disk
 from tests.peers import page_cache
 from tests.peers.faulty_disk import FaultyDisk
 
@@ -21,10 +23,10 @@ def disk(tmp_path):
 
 
 def forget(log):
-    """Writes the log to the disk and drops it from the page cache."""
+    """Writes the log and its indexes to the disk and drops them from the page cache."""
     log.flush()
-    for segment in log.segments():
-        page_cache.forget(Path(segment["path"]))
+    for path in Path(log.path).iterdir():
+        page_cache.forget(path)
 
 
 def test_reads_that_come_together_wait_together(disk, make_broker):
@@ -48,3 +50,68 @@ def test_reads_that_come_together_wait_together(disk, make_broker):
         disk.mend()
         for _ in asked:
             assert len(read_fetched(client.receive(), 11)[2][0].records) > 100_000
+
+
+def go_on(broker):
+    """What a client of a topic that is cached does meanwhile."""
+    with broker.client() as client:
+        for _ in range(20):
+            assert client.produce({"new": [(0, batch(b"x"))]})[0].error == 0
+            assert client.fetch({"new": [(0, 0)]})[0].records
+
+
+def make_cold(broker, name):
+    """A topic whose records are not cached, in the broker's folder."""
+    (log,) = broker.topic(name).values()
+    for _ in range(COLD):
+        assert log.append(batch(os.urandom(100_000)))[0] == 0
+    forget(log)
+    return log
+
+
+def test_without_a_thread_it_is_answered_without_those_records(disk, make_broker):
+    broker = make_broker(reactors=1)
+    elsewhere, broker.disk = broker.disk, Disk()
+    broker.topic("new")
+    broker.disk, broker.folder = elsewhere, disk.folder
+    make_cold(broker, "old")
+    assert broker.disk.close()  # from now on it has none
+    go_on(broker)
+    disk.hold()
+    with broker.client() as client:
+        both = {"old": [(0, 0)], "new": [(0, 0)]}
+        client.send(fetch(both, max_wait=0), fetch({"old": [(0, 0)]}, max_wait=50))
+        go_on(broker)
+        old, new = read_fetched(client.receive(), 11)[2]
+        assert (old.error, old.records, old.high_watermark) == (0, b"", COLD)
+        assert new.records
+        (old,) = read_fetched(client.receive(), 11)[2]
+        assert (old.error, old.records, old.high_watermark) == (0, b"", COLD)
+    disk.mend()
+
+
+def test_each_disk_has_its_own_threads_wait_for_it(disk, tmp_path, make_broker):
+    """Requests for two folders, of which one stands still, leave the other's threads to others."""
+    with FaultyDisk(tmp_path / "good") as good:
+        broker = make_broker(reactors=1)
+        broker.topic("new")
+        its_disk, broker.disk, broker.folder = broker.disk, Disk(), good.folder
+        good_disk = broker.disk
+        make_cold(broker, "good")
+        broker.disk, broker.folder = its_disk, disk.folder
+        make_cold(broker, "bad")
+        disk.hold()
+        with contextlib.ExitStack() as stack:
+            waiting = [stack.enter_context(broker.client()) for _ in range(6)]
+            for client in waiting:
+                client.send(fetch({"good": [(0, 0)], "bad": [(0, 0)]}, partition_max=1000))
+            wait_until(lambda: its_disk.threads == 4)
+            go_on(broker)
+            client = stack.enter_context(broker.client())
+            assert len(client.fetch({"good": [(0, 24)]}, partition_max=1000)[0].records) > 100_000
+            disk.mend()
+            for client in waiting:
+                for part in read_fetched(client.receive(), 11)[2]:
+                    assert part.error == 0
+        assert broker.close()
+        assert good_disk.close()
