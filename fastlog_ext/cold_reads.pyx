@@ -1,11 +1,11 @@
 """Reads that would wait for the disk, done beside the reactor.
 
-A reactor reads from the page cache only. When something is missing there, the request goes to a
-thread of its disk, which reads what the request wants and nothing comes of it but that it is
-cached: index, batch headers and records. Where several log folders are concerned it goes from one
-to the next, so that each disk has only its own threads wait for it. Back on its reactor the request
-is read again as any other. So order, limits and answers are in one place, and a page that is
-evicted meanwhile costs time, not correctness.
+A reactor reads from the page cache only, and opens no file. When something is missing, the request
+goes to a thread of its disk, which reads what the request wants and nothing comes of it but that it
+is cached: index, batch headers and records. Where several log folders are concerned it goes from
+one to the next, so that each disk has only its own threads wait for it. Back on its reactor the
+request is read again as any other. So order, limits and answers are in one place, and a page that
+is evicted meanwhile costs time, not correctness.
 
 Once it has been read it is answered with what is there. Only where nothing is, time after time
 (a file system that keeps no cache), the reactor reads as it is, from a disk that has just answered.

@@ -24,6 +24,8 @@ cdef extern from "<fcntl.h>" nogil:
 cdef void cache_only_on() noexcept nogil
 cdef int cache_only_off() noexcept nogil
 cdef int cache_only_refused() noexcept nogil
+# For what is no read but would wait as well: 1 while it is on, which counts as one that failed.
+cdef int cache_only_refuses() noexcept nogil
 # Whether a range is in the page cache, as far as a byte in each 128 KiB tells.
 cdef int is_cached(int fd, int64_t position, int64_t size) noexcept nogil
 # Whether the error is that there is no room: the one failure that passes by itself.

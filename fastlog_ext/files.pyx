@@ -84,6 +84,14 @@ cdef int cache_only_refused() noexcept nogil:
     return thread_cache_only == 2
 
 
+cdef int cache_only_refuses() noexcept nogil:
+    global thread_cache_only
+    if thread_cache_only == 0:
+        return 0
+    thread_cache_only = 2
+    return 1
+
+
 cdef int is_cached(int fd, int64_t position, int64_t size) noexcept nogil:
     """A byte tells of what the kernel read with it. One call tells that all pages of a long range
     are there, at a tenth of the cost; that its two ends have been read tells of what is between."""

@@ -60,7 +60,8 @@ cdef enum:
     CHANGING_TIMESTAMP = -3
 
 # Pins the open files. The descriptor is valid until segment_unpin. NULL: cannot be opened (errno
-# kept in *error). The segment must be protected by `reclaim` or by the writer's role.
+# kept in *error; EAGAIN: it is not open, and this thread reads from the cache only). The segment
+# must be protected by `reclaim` or by the writer's role.
 cdef SegmentFiles *segment_pin(Segment *segment, int *error) noexcept nogil
 cdef void segment_unpin(SegmentFiles *files) noexcept nogil
 

@@ -3,14 +3,14 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport strdup, strlen
 from fastlog_ext.batch cimport BatchInfo
-from fastlog_ext.files cimport disk_is_full, open_file, truncate_to
+from fastlog_ext.files cimport cache_only_refuses, disk_is_full, open_file, truncate_to
 from fastlog_ext.index cimport (
     OFFSET_ENTRY, TIME_ENTRY, index_append, index_count, index_destroy, index_flush,
     index_get, index_has_unwritten, index_init, index_needs_flush, index_truncate)
 from fastlog_ext.reclaim cimport reclaim_defer
 from fastlog_ext.system cimport (
-    EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32, cas64,
-    close, exchange_ptr, fence_seq, last_errno, load32, load32_relaxed, load64, load_ptr,
+    EAGAIN, EMFILE, ENFILE, ENOENT, ENOMEM, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, add32, add64, cas32,
+    cas64, close, exchange_ptr, fence_seq, last_errno, load32, load32_relaxed, load64, load_ptr,
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
     pthread_mutex_unlock, snprintf, store32, store32_relaxed, store64_seq, store_ptr, unlink)
 
@@ -81,6 +81,9 @@ cdef SegmentFiles *segment_pin(Segment *segment, int *error) noexcept nogil:
         return files
     if load32(&segment.retired):
         error[0] = ENOENT
+        return NULL
+    if cache_only_refuses():
+        error[0] = EAGAIN
         return NULL
     fd = open_or_evict(segment.path, b".log", O_RDONLY)
     if fd < 0:
@@ -404,6 +407,8 @@ cdef int segment_index_fd(Segment *segment, SegmentFiles *files, int which) noex
     cdef int fd = load32(slot)
     if fd >= 0:
         return fd
+    if cache_only_refuses():
+        return -EAGAIN
     # Readers and the writer share it, and a sealed segment's last entries may be written by either
     # role.
     fd = open_or_evict(segment.path, b".timeindex" if which else b".index", O_RDWR)

@@ -115,3 +115,29 @@ def test_each_disk_has_its_own_threads_wait_for_it(disk, tmp_path, make_broker):
                     assert part.error == 0
         assert broker.close()
         assert good_disk.close()
+
+
+@pytest.mark.parametrize("kind", ["look", "read"])
+def test_files_are_opened_beside_the_reactors(disk, make_broker, kind):
+    """The first read of a segment since the start, all of it cached but the index."""
+    broker = make_broker(reactors=1)
+    elsewhere, broker.disk = broker.disk, Disk()
+    broker.topic("new")
+    broker.disk, broker.folder = elsewhere, disk.folder
+    (log,) = broker.topic("old", segment_bytes=1_000_000).values()
+    for _ in range(COLD):
+        assert log.append(batch(os.urandom(100_000)))[0] == 0
+    log.close()
+    (log,) = broker.topic("old", segment_bytes=1_000_000).values()
+    for path in Path(log.path).iterdir():
+        if path.suffix == ".log":
+            path.read_bytes()
+        else:
+            page_cache.forget(path)
+    disk.hold(kind)
+    with broker.client() as client:
+        client.send(fetch({"old": [(0, 13)]}, partition_max=1000))
+        go_on(broker)
+        disk.mend()
+        assert int.from_bytes(read_fetched(client.receive(), 11)[2][0].records[:8]) == 13
+    assert broker.plane.stats()["cold_reads"] == 1
