@@ -76,7 +76,8 @@ def test_a_fetch_sees_what_was_produced_before_it(slow, disk):
         for _ in range(2):
             assert read_produced(client.receive(), 7)[1][0].error == 0
             marks.append(read_fetched(client.receive(), 11)[2][0].high_watermark)
-    assert marks == [2, 3, 4]
+    # What came behind it may be there as well, when it had to wait for the disk itself.
+    assert all(mark >= least for mark, least in zip(marks, [2, 3, 4], strict=True))
 
 
 def test_idempotence(slow, disk):
