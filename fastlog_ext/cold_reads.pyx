@@ -2,10 +2,11 @@
 
 A reactor reads from the page cache only, and opens no file. When something is missing, the request
 goes to a thread of its disk, which reads what the request wants and nothing comes of it but that it
-is cached: index, batch headers and records. Where several log folders are concerned it goes from
-one to the next, so that each disk has only its own threads wait for it. Back on its reactor the
-request is read again as any other. So order, limits and answers are in one place, and a page that
-is evicted meanwhile costs time, not correctness.
+is cached: index, batch headers and records; and a place to begin at, which takes a long scan where
+an index has few entries. Where several log folders are concerned it goes from one to the next, so
+that each disk has only its own threads wait for it. Back on its reactor the request is read again
+as any other. So order, limits and answers are in one place, and a page that is evicted meanwhile
+costs time, not correctness.
 
 Once it has been read it is answered with what is there. Only where nothing is, time after time
 (a file system that keeps no cache), the reactor reads as it is, from a disk that has just answered.
@@ -19,7 +20,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from fastlog_ext.disk cimport DiskJob, disk_submit
 from fastlog_ext.fetch_request cimport fetch_set_nth
 from fastlog_ext.files cimport cache_only_off, cache_only_on, is_cached
-from fastlog_ext.log_state cimport LogRead, log_fail
+from fastlog_ext.log_state cimport LogRead, ReadHint, log_fail
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.partition_log cimport (
     READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, partition_log_read, partition_log_retain)
@@ -92,6 +93,14 @@ cdef int cold_end(FetchRequest *request, FetchPartition *partition,
     return missing
 
 
+cdef const ReadHint *cold_place(FetchPartition *partition, ReadHint *place) noexcept nogil:
+    if not partition.placed:
+        return NULL
+    partition.placed = 0
+    place[0] = partition.read.next      # where it stands is where the next read goes
+    return place
+
+
 cdef int hand_on(FetchRequest *request) noexcept nogil:
     """To a thread of the first disk that something cold lies on. 0: there is none."""
     cdef FetchPartition *partition
@@ -111,6 +120,7 @@ cdef int cold_start(FetchRequest *request,
     cdef int32_t number
     for number in range(request.set.partition_count):
         partition = &request.set.partitions[number]
+        partition.placed = 0
         if partition.log != NULL and not partition.retained:
             partition_log_retain(partition.log)
             partition.retained = 1
@@ -166,11 +176,22 @@ cdef int64_t read_partition(FetchRequest *request, FetchPartition *partition,
     reclaim_unregister(slot)            # what was found is pinned
     if found.size == 0:
         return 0
+    note_place(partition, &found)
     leave_behind(found.files, request.response.connection.id, found.position)
     bring_in(found.files, found.position, found.size + READ_AHEAD)
     request.cold_bytes += wait_for(partition, &found)
     segment_unpin(found.files)
     return found.size
+
+
+cdef void note_place(FetchPartition *partition, const LogRead *found) noexcept nogil:
+    partition.read.next = found.next
+    partition.read.next.valid = 1
+    partition.read.next.offset = partition.offset
+    partition.read.next.segment_base = found.segment_base
+    partition.read.next.position = found.position
+    partition.read.next.size = 0
+    partition.placed = 1
 
 
 cdef void bring_in(SegmentFiles *files, int64_t position, int64_t size) noexcept nogil:

@@ -9,7 +9,7 @@ number of waiters; that one is the reactor's.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
-from fastlog_ext.cold_reads cimport cold_begin, cold_end, cold_start
+from fastlog_ext.cold_reads cimport cold_begin, cold_end, cold_place, cold_start
 from fastlog_ext.connection_life cimport connection_starve
 from fastlog_ext.fetch_request cimport (
     FetchPartition, FetchRequest, FetchTopic, fetch_encode, fetch_parse, fetch_set_nth)
@@ -18,9 +18,9 @@ from fastlog_ext.fetch_sessions cimport (
 from fastlog_ext.hints cimport hint_find, hints_fit
 from fastlog_ext.mailbox cimport Mail, mailbox_post
 from fastlog_ext.partition_log cimport (
-    READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogView, PartitionLog, partition_log_check_epoch,
-    partition_log_epoch_end, partition_log_read, partition_log_release, partition_log_retain,
-    partition_log_view)
+    READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE, LogView, PartitionLog, ReadHint,
+    partition_log_check_epoch, partition_log_epoch_end, partition_log_read, partition_log_release,
+    partition_log_retain, partition_log_view)
 from fastlog_ext.plane cimport Connection, Reactor, Response
 from fastlog_ext.responses cimport response_begin, response_clear, response_ready
 from fastlog_ext.segment cimport segment_unpin
@@ -218,6 +218,10 @@ cdef int64_t read_partition(FetchRequest *request, FetchPartition *partition, in
     cdef int64_t limit = partition.max_bytes if partition.max_bytes < left else left
     cdef int64_t there
     cdef int cached
+    cdef ReadHint place
+    cdef const ReadHint *hint = cold_place(partition, &place)
+    if hint == NULL:
+        hint = hint_find(connection, partition.log)
     partition.read.size = 0
     partition.diverges = 0
     partition.error = check_epochs(partition)
@@ -227,7 +231,7 @@ cdef int64_t read_partition(FetchRequest *request, FetchPartition *partition, in
     partition_log_read(
         partition.log, partition.offset, limit if limit > 0 else 0, whole_first,
         READ_TO_LAST_STABLE if request.read_committed else READ_TO_HIGH_WATERMARK,
-        hint_find(connection, partition.log), &partition.read)
+        hint, &partition.read)
     if cached and cold_end(request, partition, limit):
         return 0
     partition.error = partition.read.error

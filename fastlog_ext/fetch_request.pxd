@@ -24,6 +24,7 @@ cdef struct FetchPartition:
     int8_t listed
     int8_t diverges
     int8_t cold                 # what it wants is not cached; nobody has read it yet
+    int8_t placed               # read.next is where it begins
     int8_t chosen               # stands in the answer
     int8_t sent                 # with records
     int8_t forgotten            # leaves its session

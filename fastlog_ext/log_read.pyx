@@ -3,7 +3,7 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t
 from libc.string cimport memset
 from fastlog_ext.batch cimport BATCH_HEADER_SIZE, BatchInfo, batch_parse
 from fastlog_ext.batch_scan cimport SCAN_FAILED, BatchScan, scan_next, scan_start
-from fastlog_ext.files cimport cache_only_refused, read_at
+from fastlog_ext.files cimport cache_only_refused, cache_only_refuses, read_at
 from fastlog_ext.index cimport index_floor_near, index_is_on_file
 from fastlog_ext.log_state cimport (
     ERROR_CORRUPT_MESSAGE, ERROR_NOT_LEADER, ERROR_OFFSET_OUT_OF_RANGE, ERROR_STORAGE, LOG_CLOSED,
@@ -22,6 +22,7 @@ cdef enum:
     AGAIN = -3              # the log changed under the reader: look again
     TRIES = 200
     FOLLOWED = 4            # batch headers read to find where a range of the file ends
+    SCANNED = 1024          # headers that a thread looks at which must not wait
 
 # One attempt to read: what was asked, and the picture it is answered from.
 cdef struct Attempt:
@@ -58,6 +59,7 @@ cdef int locate_near(Segment *segment, SegmentFiles *files, int64_t offset, int6
     cdef int32_t start = 0
     cdef int64_t relative = min(offset - segment.base_offset, <int64_t>INT32_MAX)
     cdef int found
+    cdef int scanned = 0
     cdef int fd = -1
     if index_is_on_file(&segment.offsets):
         fd = segment_index_fd(segment, files, 0)
@@ -81,6 +83,9 @@ cdef int locate_near(Segment *segment, SegmentFiles *files, int64_t offset, int6
             return found
         if info.base_offset + info.last_offset_delta >= offset:
             return 1
+        scanned += 1
+        if scanned >= SCANNED and cache_only_refuses():
+            return SCAN_FAILED      # with so few entries in the index it is work for the disk's
 
 
 cdef int64_t readable(Attempt *attempt, int32_t number) noexcept nogil:

@@ -141,3 +141,21 @@ def test_files_are_opened_beside_the_reactors(disk, make_broker, kind):
         disk.mend()
         assert int.from_bytes(read_fetched(client.receive(), 11)[2][0].records[:8]) == 13
     assert broker.plane.stats()["cold_reads"] == 1
+
+
+def test_a_long_scan_is_made_beside_the_reactors(make_broker):
+    """An index of so few entries that the headers of many batches lead to an offset."""
+    broker = make_broker(reactors=1)
+    (log,) = broker.topic("t", index_interval_bytes=1 << 30).values()
+    log.append_together([batch(b"x") for _ in range(5000)])
+
+    def first_of(client, offset):
+        return int.from_bytes(client.fetch({"t": [(0, offset)]}, partition_max=1000)[0].records[:8])
+
+    with broker.client() as client:
+        assert first_of(client, 500) == 500
+        assert broker.plane.stats()["cold_reads"] == 0
+        assert first_of(client, 4000) == 4000
+        assert broker.plane.stats()["cold_reads"] == 1
+        assert first_of(client, 2000) == 2000
+        assert broker.plane.stats()["cold_reads"] == 2
