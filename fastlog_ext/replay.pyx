@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from fastlog_ext.batch cimport (
     ATTRIBUTE_CONTROL, BATCH_HEADER_SIZE, BatchInfo, batch_crc_ok, batch_parse)
-from fastlog_ext.batch_scan cimport BatchScan, scan_next, scan_start
+from fastlog_ext.batch_scan cimport SCAN_FAILED, BatchScan, scan_next, scan_start
 from fastlog_ext.files cimport read_at
 from fastlog_ext.index cimport index_count, index_get
 from fastlog_ext.leader_epochs cimport leader_epochs_assign, leader_epochs_latest
@@ -13,7 +13,7 @@ from fastlog_ext.producer_state cimport producer_update
 from fastlog_ext.segment cimport (
     SegmentFiles, segment_empty_indexes, segment_index_fd, segment_note_batch, segment_pin,
     segment_set_max_timestamp, segment_unpin)
-from fastlog_ext.system cimport EIO, ENOMEM, last_errno
+from fastlog_ext.system cimport EIO, ENOMEM, last_errno, store32, store64
 
 cdef enum:
     BUFFER = 1024 * 1024
@@ -191,21 +191,66 @@ cdef int apply_batch(PartitionLog *log, SegmentFiles *files, int64_t position,
     return error
 
 
+cdef inline int can_be(Segment *segment, const BatchInfo *info) noexcept nogil:
+    return (info.magic == SUPPORTED_MAGIC and info.last_offset_delta >= 0
+            and info.base_offset >= segment.base_offset)
+
+
+cdef int behind_damage(Segment *segment, SegmentFiles *files, int64_t bad,
+                       int64_t *position) noexcept nogil:
+    """1 and the first batch behind `bad` that the index knows, 0: none; or errno below that."""
+    cdef BatchScan scan
+    cdef BatchInfo info
+    cdef int64_t key, number
+    cdef int32_t value
+    cdef int found
+    cdef int fd = segment_index_fd(segment, files, 0)
+    if fd < 0:
+        return fd
+    for number in range(index_count(&segment.offsets)):
+        if index_get(&segment.offsets, fd, number, &key, &value) != 1:
+            return -EIO
+        if value <= bad:
+            continue
+        scan_start(&scan, files.log_fd, value, segment.size)
+        found = scan_next(&scan, position, &info)
+        if found == SCAN_FAILED:
+            return -EIO
+        if found == 1 and can_be(segment, &info) and (
+                info.base_offset <= segment.base_offset + key):
+            return 1
+    return 0
+
+
 cdef int replay_range(PartitionLog *log, Segment *segment, SegmentFiles *files, int64_t from_offset,
                       int64_t end_offset, int64_t now_ms) noexcept nogil:
+    """A batch that cannot be one is noted, and what the index finds behind it is applied: to know
+    less of producers is no reason to hide the records of all."""
     cdef BatchScan scan
     cdef BatchInfo info
     cdef int64_t position = 0
     cdef int error
     cdef int found = segment_locate(segment, files, from_offset, segment.size, &position, &info)
-    if found != 1:
-        return 0 if found == 0 else -2
+    if found == 0:
+        return 0
     log.recovered_read += segment.size - position
     scan_start(&scan, files.log_fd, position, segment.size)
-    while True:
+    while found != SCAN_FAILED:
         found = scan_next(&scan, &position, &info)
-        if found != 1:
-            return 0 if found == 0 else -2
+        if found == 0:
+            return 0
+        if found == SCAN_FAILED:
+            break
+        if found != 1 or not can_be(segment, &info):
+            if found != 1:
+                position = scan.position
+            store64(&segment.bad_position, position)
+            store32(&log.damaged, 1)
+            found = behind_damage(segment, files, position, &position)
+            if found <= 0:
+                return -found
+            scan_start(&scan, files.log_fd, position, segment.size)
+            continue
         # A truncation inside a batch takes the whole batch.
         if info.base_offset + info.last_offset_delta >= end_offset:
             return 0
@@ -213,6 +258,7 @@ cdef int replay_range(PartitionLog *log, Segment *segment, SegmentFiles *files, 
             error = apply_batch(log, files, position, &info, now_ms)
             if error:
                 return error
+    return EIO
 
 
 cdef int replay_producers(PartitionLog *log, int64_t from_offset, int64_t end_offset,

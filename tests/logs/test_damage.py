@@ -197,6 +197,42 @@ def test_a_damaged_batch_is_not_served(clean, at, indexes, tmp_path):
     log.close()
 
 
+@pytest.mark.parametrize("index", ["whole", "deleted"])
+def test_a_damaged_snapshot_and_a_damaged_header(index, tmp_path):
+    """Producers are found again in the batches, of which one cannot be read."""
+    settings = {"segment_bytes": 5000, "index_interval_bytes": 300}
+    log = open_log(tmp_path / "t-0", **settings)
+    ones = [
+        batch(b"v" * 150, timestamp=NOW_MS, producer_id=7, producer_epoch=0, base_sequence=number)
+        for number in range(60)
+    ]
+    for number, one in enumerate(ones):
+        assert log.append(one)[:2] == (0, number)
+    *_, before, active = log.segments()
+    log.close()
+    for snapshot in (tmp_path / "t-0").glob("*.snapshot"):
+        snapshot.write_bytes(flip(snapshot.read_bytes()))
+    path = Path(before["path"])
+    data = bytearray(path.read_bytes())
+    at = len(ones[0]) * 3
+    data[at + 8 : at + 12] = b"\xff" * 4  # its length
+    path.write_bytes(data)
+    if index == "deleted":
+        path.with_suffix(".index").unlink()
+    log = open_log(tmp_path / "t-0", **settings)
+    assert log.end_offset == len(ones)
+    assert log.damaged
+    assert [s["bad_position"] for s in log.segments() if s["bad_position"] >= 0] == [at]
+    victim = before["base_offset"] + 3
+    assert log.read(victim, 1 << 20)[0] == 2, "it is not served"
+    assert len(read_all(log, active["base_offset"])) == len(ones) - active["base_offset"]
+    assert log.append(ones[-1])[:2] == (0, len(ones) - 1), "sent twice"
+    assert log.append(ones[0])[0] == 45
+    following = batch(b"x", timestamp=NOW_MS, producer_id=7, producer_epoch=0, base_sequence=60)
+    assert log.append(following)[:2] == (0, 60)
+    log.close()
+
+
 def split_records(data):
     from tests.engine.logs import records, split
 
