@@ -13,7 +13,7 @@ cdef int replay_segment(PartitionLog *log, Segment *segment, int checksums, int6
 # Reads the tail behind the last index entry. As above, but trusts what is there; -2: not whole
 # batches.
 cdef int replay_tail(Segment *segment, int64_t *next_offset) noexcept nogil
-# Applies the batches with from_offset <= base offset < end to the producers' table. Damaged ones are
-# noted and passed over. 0 or errno.
+# Applies the batches with from_offset <= base offset < end to the producers' table. Those that are
+# damaged are noted and passed over. 0 or errno.
 cdef int replay_producers(PartitionLog *log, int64_t from_offset, int64_t end_offset,
                           int64_t now_ms) noexcept nogil
