@@ -52,7 +52,8 @@ def open_quiet(count):
         log.close()
         write_topic_id(scratch.path / f"quiet{number}-0", bytes([number]) * 16)
     folder, disk = LogFolder.open(scratch.path), Disk()
-    loader = Loader(folder, Housekeeping(folder, {}), True, lambda topic: {}, disk)
+    keeping = Housekeeping(folder, {}, lambda partition, paths: None)
+    loader = Loader(folder, keeping, True, lambda topic: {}, disk)
     partitions, _ = loader.partitions()
 
     def open_and_close():
