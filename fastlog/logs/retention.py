@@ -197,11 +197,19 @@ def apply(log: Log, now_ms: int) -> list[str]:
     Blocks. Raises OSError; ValueError when the log was closed or truncated meanwhile.
     """
     picture = _picture(log)
-    gone = expired(*picture, now_ms, _timestamps_of(log))
-    if not gone:
+    try:
+        due = expired(*picture, now_ms, _timestamps_of(log))
+    except FileNotFoundError:  # it went meanwhile: there is another round
         return []
-    start = max(gone[-1][0].end_offset, log.log_start_offset)
+    if not due:
+        return []
+    start = max(due[-1][0].end_offset, log.log_start_offset)
     left = log.set_log_start_offset(start, with_active=True)
+    # The active segment stays when something was appended, or there is no room for another.
+    there = {segment.base_offset for segment in segments_of(log)}
+    gone = [(segment, reason) for segment, reason in due if segment.base_offset not in there]
+    if not gone:
+        return left
     logger.info(
         "%s-%d: %d segments, %d bytes, are removed; the log starts at %d now (%s)",
         *(log.topic, log.partition, len(gone), sum(one.size_bytes for one, _ in gone), start),

@@ -15,6 +15,7 @@ from fastlog.logs.manager import Intervals, LogManager
 from fastlog.logs.retention import Clock, Limits, Reason, Segment, Why, expired, explain
 from fastlog_ext import log_retention, log_trim
 from tests.engine.logs import batch, open_log, read_all
+from tests.peers.small_disk import fill_up, small_disk
 
 NOW = 1_000_000
 OUT_OF_RANGE = 1
@@ -215,6 +216,24 @@ def test_when_all_is_expired_an_empty_segment_stays(tmp_path):
     log.close()
     log = open_log(tmp_path / "topic-0", leader_epoch=None)
     assert (log.log_start_offset, log.end_offset) == (3, 4)
+
+
+def test_a_full_disk_does_not_keep_the_old_ones(tmp_path, caplog):
+    """All but the active one, behind which there is no room for another, until there is."""
+    caplog.set_level(logging.INFO)
+    with small_disk(tmp_path / "small", "1m") as disk:
+        log = filled(disk / "topic-0", 3, retention_ms=100, file_delete_delay_ms=0)
+        fill_up(disk)
+        assert retention.apply(log, 5000) == []
+        assert [one["base_offset"] for one in log.segments()] == [2]
+        assert log.log_start_offset == 3 and log.storage_error is None
+        assert not list(disk.glob("topic-0/*0[01].log"))
+        assert log.read(2, 100)[0] == OUT_OF_RANGE
+        retention.apply(log, 5000)  # the others have made room
+        assert [one["base_offset"] for one in log.segments()] == [3]
+        log.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert ["2 segments" in told[0], "1 segments" in told[1], len(told)] == [True, True, 2]
 
 
 def test_nothing_above_the_high_watermark_goes(tmp_path):
