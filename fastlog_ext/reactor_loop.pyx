@@ -3,7 +3,7 @@
 The thread never has a Python thread state. It holds published pointers only within a turn: it is
 offline for the reclaimer while it sleeps, and quiescent at the end of each turn.
 """
-from libc.stdint cimport INT64_MAX, int32_t, int64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 from fastlog_ext.acceptor cimport acceptor_close, acceptor_open, acceptor_run
@@ -32,10 +32,28 @@ from fastlog_ext.stats cimport TURNS, count
 from fastlog_ext.system cimport EMFILE, close, last_errno, load32, monotonic_ms, store32
 from fastlog_ext.timers cimport timers_destroy, timers_fire, timers_next
 
+cdef extern from * nogil:
+    """
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    /* This thread's turns are short: it asks for short slices and is let in sooner where others
+       compete for the processor (EEVDF, Linux 6.12; without effect before). */
+    static void fl_short_slices(unsigned long long nanoseconds) {
+        struct { unsigned size, policy; unsigned long long flags; int nice; unsigned priority;
+                 unsigned long long runtime, deadline, period; } as = {0};
+        if (syscall(SYS_sched_getattr, 0, &as, sizeof as, 0) != 0 || as.policy != 0) return;
+        as.size = sizeof as;
+        as.flags = 1;   /* for this thread, not for those that it starts */
+        as.runtime = nanoseconds;
+        syscall(SYS_sched_setattr, 0, &as, 0); }
+    """
+    void short_slices "fl_short_slices"(uint64_t nanoseconds) noexcept
+
 cdef enum:
     EVENTS = 128                # of one epoll_wait
     STARVED_MS = 5              # how often those without memory look again
     RETRIED_AT_ONCE = 64        # of them, for each purpose
+    SLICE_NS = 100000           # some turns; what the scheduler gives by itself is 1 to 3 ms
     LAST_WAIT_MS = 2000         # after the drain: for appends that other threads are still writing
     FILE_SEND_MIN = 32768       # records shorter than this are read and sent with their header
 
@@ -237,6 +255,7 @@ cdef void *reactor_main(void *argument) noexcept nogil:
     cdef Reactor *reactor = <Reactor *>argument
     cdef epoll_event events[EVENTS]
     cdef int number, place
+    short_slices(SLICE_NS)
     reclaim_online(reactor.slot)
     reactor.now_ms = monotonic_ms()
     expiry_open(reactor)

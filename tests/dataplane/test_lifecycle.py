@@ -1,7 +1,10 @@
 """Start, stop, fork, exit, and the interpreter's lock."""
 
 import ctypes
+import os
+import platform
 import socket
+import struct
 import subprocess
 import sys
 import textwrap
@@ -225,3 +228,24 @@ def test_after_a_fork_the_child_has_nothing(tmp_path):
         tmp_path,
     )
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
+def slice_of(thread):
+    """Nanoseconds that the thread asked the scheduler for, by sched_getattr(2); 0: nothing."""
+    call = {"x86_64": 315, "aarch64": 275}[platform.machine()]
+    told = ctypes.create_string_buffer(48)
+    assert ctypes.CDLL(None).syscall(call, thread, told, len(told), 0) == 0
+    return struct.unpack_from("Q", told, 24)[0]
+
+
+def test_reactors_ask_for_short_slices(make_broker):
+    """Linux 6.12 and newer give them, and tell; the thread that started them keeps its own."""
+    knows = tuple(int(part) for part in platform.release().split(".")[:2]) >= (6, 12)
+    before = set(os.listdir("/proc/self/task"))
+    own = slice_of(0)
+    make_broker(reactors=2)
+    threads = set(os.listdir("/proc/self/task")) - before
+    assert len(threads) == 2
+    for thread in threads:
+        wait_until(lambda thread=int(thread): slice_of(thread) == (100_000 if knows else own))
+    assert slice_of(0) == own
