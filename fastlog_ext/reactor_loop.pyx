@@ -55,7 +55,7 @@ cdef enum:
     RETRIED_AT_ONCE = 64        # of them, for each purpose
     SLICE_NS = 100000           # some turns; what the scheduler gives by itself is 1 to 3 ms
     LAST_WAIT_MS = 2000         # after the drain: for appends that other threads are still writing
-    FILE_SEND_MIN = 32768       # records shorter than this are read and sent with their header
+    FILE_SEND_MIN = 12288       # records shorter than this are read and sent with their header
 
 
 cdef int reactor_open(Reactor *reactor, Plane *plane, int32_t number) noexcept nogil:
