@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from fastlog.logs.folders import LogFolders, open_folders, partitions_in
 from fastlog.logs.manager import Intervals
 from fastlog.lookups import Lookups
 from fastlog.protocol.errors import ErrorCode, KafkaError
+from fastlog.protocol.internal_topics import INTERNAL_TOPICS
 from fastlog.requests import RequestPump
 from fastlog_ext.partition_log import Log
 from fastlog_ext.reactor import DataPlane
@@ -323,7 +324,14 @@ class Broker:
     def engine_settings(self, topic: str) -> dict[str, int]:
         """What the engine is to do with a topic's logs."""
         known = self.control.topics.get(topic)
-        return TopicSettings(self.settings, known.configs if known else {}).engine()
+        return self.settings_of(topic, known.configs if known else {})
+
+    def settings_of(self, topic: str, configs: Mapping[str, str]) -> dict[str, int]:
+        """The same, of a topic with these configurations."""
+        settings = TopicSettings(self.settings, configs).engine()
+        if topic in INTERNAL_TOPICS:  # Kafka compacts them: no age makes an offset void
+            settings |= {"retention_ms": -1, "retention_bytes": -1}
+        return settings
 
     def leads(self, state: PartitionState) -> bool:
         """Whether this broker leads the partition."""
@@ -331,7 +339,7 @@ class Broker:
 
     async def open_topic(self, topic: TopicDescription, *, is_new: bool = True) -> None:
         """Opens the topic's logs here, leads them, and lets the data plane see them."""
-        settings = TopicSettings(self.settings, topic.configs).engine()
+        settings = self.settings_of(topic.name, topic.configs)
 
         # Side by side, because each waits for the disk; all are done before a failure is told.
         here = {

@@ -30,6 +30,7 @@ cdef enum:
     # responses of one connection that wait to leave; past it, no more is parsed
     QUEUED_MOST = 256
     QUEUED_BYTES_MOST = 4194304 # the same in bytes of memory
+    QUEUED_BYTES_SHORT = 65536  # while memory is not plenty
     HELD_BYTES_MOST = 33554432  # of frames that are still needed; one always is let in
     # Once a connection has read so many bytes, others have their turn: at most this and one read.
     RECEIVE_BUDGET = 262144
@@ -49,9 +50,16 @@ cdef enum:
     BARRIER = 2
 
 
+cdef inline int plenty_of_memory(Connection *connection) noexcept nogil:
+    cdef MemoryBudget *budget = &connection.reactor.plane.budget
+    return load64_relaxed(&budget.used) <= budget.limit // 4
+
+
 cdef inline int queue_full(Connection *connection) noexcept nogil:
     return (connection.queued >= QUEUED_MOST or connection.queued_bytes >= QUEUED_BYTES_MOST
-            or connection.held_bytes >= HELD_BYTES_MOST)
+            or connection.held_bytes >= HELD_BYTES_MOST
+            or (connection.queued_bytes >= QUEUED_BYTES_SHORT
+                and not plenty_of_memory(connection)))
 
 
 cdef int must_wait_for_appends(Connection *connection) noexcept nogil:
@@ -139,11 +147,6 @@ cdef int parse_input(Connection *connection) noexcept nogil:
     release_input(connection)
     buffer_release(buffer)
     return result
-
-
-cdef inline int plenty_of_memory(Connection *connection) noexcept nogil:
-    cdef MemoryBudget *budget = &connection.reactor.plane.budget
-    return load64_relaxed(&budget.used) <= budget.limit // 4
 
 
 cdef int64_t frame_size(Connection *connection) noexcept nogil:
@@ -303,6 +306,9 @@ cdef int pump(Connection *connection) noexcept nogil:
             return 0
         if state == QUEUE_FULL and not queue_full(connection):
             continue
+        if state == QUEUE_FULL and connection.hangup and not responses_are_due(connection):
+            connection_close(connection)    # what it waits for may take as long as it likes
+            return 0
         if state != NEEDS_BYTES or not connection.readable:
             return again
         if connection.held_bytes and not plenty_of_memory(connection):

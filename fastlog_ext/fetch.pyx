@@ -38,6 +38,8 @@ cdef enum:
     TOPIC_BY_ID_FROM = 13
     KEPT_FRAME = 65536          # a copy of a frame that a free request may keep
     KEPT_PARTITIONS = 1024      # and places for partitions
+    FREE_REQUESTS = 64          # that a reactor keeps
+    UNCOUNTED = 16384           # bytes of a request that waits
 
 
 cdef FetchRequest *take_request(Reactor *reactor) noexcept nogil:
@@ -57,6 +59,13 @@ cdef FetchRequest *take_request(Reactor *reactor) noexcept nogil:
     request.timer.owner = request
     request.timer.fire = timed_out
     return request
+
+
+cdef void free_request(FetchRequest *request) noexcept nogil:
+    free(request.frame)
+    free(request.set.topics)
+    free(request.set.partitions)
+    free(request)
 
 
 cdef void drop_reads(FetchRequest *request) noexcept nogil:
@@ -92,12 +101,22 @@ cdef void give_back(FetchRequest *request) noexcept nogil:
         request.set.topic_capacity = 0
     if request.charged:
         add64(&request.reactor.plane.budget.used, -request.charged)
+        request.response.connection.held_bytes -= request.charged
         request.charged = 0
     if request.frame_capacity > KEPT_FRAME:
         free(request.frame)
         request.frame = NULL
         request.frame_capacity = 0
-    request.next = <FetchRequest *>request.reactor.free_fetches
+    keep_free(request)
+
+
+cdef void keep_free(FetchRequest *request) noexcept nogil:
+    cdef FetchRequest *free_ones = <FetchRequest *>request.reactor.free_fetches
+    request.behind = free_ones.behind + 1 if free_ones != NULL else 0
+    if request.behind >= FREE_REQUESTS:
+        free_request(request)
+        return
+    request.next = free_ones
     request.reactor.free_fetches = request
 
 
@@ -106,18 +125,19 @@ cdef void fetches_destroy(Reactor *reactor) noexcept nogil:
     while reactor.free_fetches != NULL:
         request = <FetchRequest *>reactor.free_fetches
         reactor.free_fetches = request.next
-        free(request.frame)
-        free(request.set.topics)
-        free(request.set.partitions)
-        free(request)
+        free_request(request)
 
 
 cdef void charge(FetchRequest *request) noexcept nogil:
-    """A large request counts as memory in flight for as long as it waits."""
-    if request.frame_capacity > KEPT_FRAME or request.set.partition_capacity > KEPT_PARTITIONS:
-        request.charged = (request.frame_capacity
-                           + request.set.partition_capacity * <int64_t>sizeof(FetchPartition))
-        add64(&request.reactor.plane.budget.used, request.charged)
+    """What is more than a little counts as memory in flight for as long as it waits, also of what
+    its connection may hold."""
+    cdef int64_t bytes = (request.frame_capacity
+                          + request.set.topic_capacity * <int64_t>sizeof(FetchTopic)
+                          + request.set.partition_capacity * <int64_t>sizeof(FetchPartition))
+    if bytes > UNCOUNTED:
+        request.charged = bytes
+        add64(&request.reactor.plane.budget.used, bytes)
+        request.response.connection.held_bytes += bytes
 
 
 cdef const char *fetch_start(Connection *connection, const uint8_t *frame,
@@ -304,7 +324,8 @@ cdef void resume(FetchRequest *request) noexcept nogil:
 
 cdef void finish(FetchRequest *request) noexcept nogil:
     cdef Response *response = request.response
-    response.connection.in_session = 0
+    if request.session != NULL:
+        response.connection.in_session = 0
     give_back(request)
     response_ready(response)
 

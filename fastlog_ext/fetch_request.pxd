@@ -51,6 +51,7 @@ cdef struct FetchSet:
 
 cdef struct FetchRequest:
     FetchRequest *next          # free list, or the reactor's list of parked ones
+    int32_t behind              # in the free list: how many come after it
     FetchRequest *previous
     Mail woken                  # posted by the first wake
     Mail drained                # posted by the last wake after the reactor has let go
@@ -91,7 +92,7 @@ cdef struct FetchRequest:
     int8_t cold                 # something that it wants is not cached
     int8_t warmed               # how many times that has been cached
     int8_t unaided              # there is no thread for it
-    int64_t charged             # of the memory budget, while it is large
+    int64_t charged             # of the memory budget and its connection's, unless it is small
 
 cdef inline FetchPartition *fetch_set_nth(FetchSet *set, int32_t place) noexcept nogil:
     return &set.partitions[set.order[place] if set.order != NULL else place]

@@ -113,6 +113,8 @@ cdef struct Connection:
     int32_t pending             # queued and not ready
     int32_t appending           # Produce requests whose appends have not ended
     int64_t queued_bytes        # memory held by ready responses
+    int64_t short_bytes         # of these, in responses that are too short to count by themselves
+    int64_t charged_bytes       # what of them counts in the memory budget
     int64_t held_bytes          # of frames whose requests are under way and need them
     HintSlot *hints
     int32_t hint_count

@@ -51,7 +51,10 @@ cdef enum:
     CORRUPT_MESSAGE = 2
     TOPIC_BY_ID_FROM = 13
     ZSTD_FROM = 7
-    KEPT_PARTITIONS = 1024      # places that a free request may keep
+    KEPT_PARTITIONS = 1024      # places that a free request may keep,
+    KEPT_REQUESTS = 64          # if it is one of the first so many; the others
+    KEPT_FEW = 16
+    UNCOUNTED = 16384           # bytes of a request, beside its frame
 
 
 cdef ProduceRequest *take_request(Reactor *reactor) noexcept nogil:
@@ -79,17 +82,20 @@ cdef void release_input(ProduceRequest *request) noexcept nogil:
 
 
 cdef void give_back(ProduceRequest *request) noexcept nogil:
-    cdef int32_t number
+    cdef ProduceRequest *free_ones = <ProduceRequest *>request.reactor.free_produces
+    cdef int32_t number, kept
     for number in range(request.partition_count):
         if request.partitions[number].log != NULL:
             partition_log_release(request.partitions[number].log)
         free(request.partitions[number].refused)
     request.partition_count = 0
-    if request.partition_capacity > KEPT_PARTITIONS:
+    request.behind = free_ones.behind + 1 if free_ones != NULL else 0
+    kept = KEPT_PARTITIONS if request.behind < KEPT_REQUESTS else KEPT_FEW
+    if request.partition_capacity > kept:
         free(request.partitions)
         request.partitions = NULL
         request.partition_capacity = 0
-    if request.topic_capacity > KEPT_PARTITIONS:
+    if request.topic_capacity > kept:
         free(request.topics)
         request.topics = NULL
         request.topic_capacity = 0
@@ -98,7 +104,7 @@ cdef void give_back(ProduceRequest *request) noexcept nogil:
         request.charged = 0
     if request.input != NULL:
         release_input(request)
-    request.next = <ProduceRequest *>request.reactor.free_produces
+    request.next = free_ones
     request.reactor.free_produces = request
 
 
@@ -111,6 +117,15 @@ cdef void produce_destroy(Reactor *reactor) noexcept nogil:
         free(request.names)
         free(request.partitions)
         free(request)
+
+
+cdef void charge(ProduceRequest *request) noexcept nogil:
+    """Its frame is counted; of many partitions without records the rest is what takes memory."""
+    cdef int64_t bytes = (request.topic_capacity * <int64_t>sizeof(ProduceTopic)
+                          + request.partition_capacity * <int64_t>sizeof(ProducePartition))
+    if bytes > UNCOUNTED:
+        request.charged = bytes
+        add64(&request.reactor.plane.budget.used, bytes)
 
 
 cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *frame,
@@ -129,13 +144,11 @@ cdef const char *produce_start(Connection *connection, Buffer *buffer, uint8_t *
         give_back(request)
         return reason
     count(&connection.reactor.counters, PRODUCE_REQUESTS, 1)
-    if request.partition_capacity > KEPT_PARTITIONS:
-        request.charged = request.partition_capacity * <int64_t>sizeof(ProducePartition)
-        add64(&request.reactor.plane.budget.used, request.charged)
+    charge(request)
     buffer_retain(buffer)
     request.input = buffer
-    request.held = size
-    connection.held_bytes += size
+    request.held = size + request.charged
+    connection.held_bytes += request.held
     connection.appending += 1
     request.committing = 0
     request.refused_records = 0

@@ -37,6 +37,7 @@ cdef struct ProduceTopic:
 
 cdef struct ProduceRequest:
     ProduceRequest *next        # free, or submitted
+    int32_t behind              # in the free list: how many come after it
     Mail mail
     Timer timer
     Reactor *reactor
@@ -58,12 +59,12 @@ cdef struct ProduceRequest:
     int32_t partition_capacity
     uint8_t *names              # topics' names, once the input has been let go
     int32_t refused_records     # of all partitions
-    int64_t held                # bytes of its frame, while it needs them
+    int64_t held                # bytes of its frame, while it needs them, and of what is charged
     int64_t now_ms              # by the wall clock, when it came
     int64_t decoded             # bytes decompressed to look at its records
     int64_t looked              # what looking at them has cost the reactor: see produce_check.pyx
     DiskJob job                 # while it is checked
-    int64_t charged             # of the memory budget, while it is large
+    int64_t charged             # of the memory budget, unless it is small
 
 # NULL, or why it is malformed. Fills topics and partitions in the order of the request.
 cdef const char *produce_parse(ProduceRequest *request, uint8_t *frame, int64_t size) noexcept nogil

@@ -65,6 +65,21 @@ cdef int charge(Response *response, int64_t capacity) noexcept nogil:
     return 0
 
 
+cdef void charge_short(Connection *connection) noexcept nogil:
+    cdef int64_t due = connection.short_bytes // KEPT_CAPACITY * KEPT_CAPACITY
+    if due != connection.charged_bytes:
+        add64(&connection.reactor.plane.budget.used, due - connection.charged_bytes)
+        connection.charged_bytes = due
+
+
+cdef inline void count_short(Connection *connection, const Response *response,
+                             int64_t bytes) noexcept nogil:
+    """Many short answers that nobody reads are as much as a long one."""
+    if not charged(response.capacity):
+        connection.short_bytes += bytes
+        charge_short(connection)
+
+
 cdef int response_adopt(Response *response, uint8_t *bytes, int64_t size) noexcept nogil:
     if charge(response, size):
         return ENOMEM
@@ -194,6 +209,7 @@ cdef void response_ready(Response *response) noexcept nogil:
         free_response(connection.reactor, response)
     else:
         connection.queued_bytes += response.size
+        count_short(connection, response, response.size)
         mark_dirty(connection)
     unpin_connection(connection)
 
@@ -206,6 +222,8 @@ cdef void responses_drop(Connection *connection) noexcept nogil:
     connection.last = NULL
     connection.queued = 0
     connection.queued_bytes = 0
+    connection.short_bytes = 0
+    charge_short(connection)
     while following != NULL:
         response = following
         following = response.next
@@ -243,6 +261,7 @@ cdef void pop_finished(Connection *connection) noexcept nogil:
             connection.last = NULL
         connection.queued -= 1
         connection.queued_bytes -= response.size
+        count_short(connection, response, -response.size)
         free_response(connection.reactor, response)
 
 

@@ -10,6 +10,8 @@ from tests.clients.batches import Batch, Record
 from tests.console.command import fastlog, output
 from tests.peers.fastlog import FastlogBroker
 
+DESCRIBE_RETENTION = 30001
+
 
 def batch(text: str) -> bytes:
     return Batch([Record(text.encode())]).encode()
@@ -103,6 +105,31 @@ def test_folders_that_no_topic_claims_become_topics(start_fastlog):
             b"1 2 more",
             b"2 0 at 2",
         ]
+        second.stop()
+    finally:
+        second.kill()
+
+
+def test_the_topics_of_kafkas_own_state_lose_nothing_by_age(start_fastlog):
+    """Kafka compacts them: a group's offset is as good after a year as on the first day."""
+    first: FastlogBroker = start_fastlog(name="first")
+    with Client(first) as client:
+        assert client.create("copied", 1) == NONE
+    first.stop()
+    limits = {"log.retention.ms": 1000, "log.retention.bytes": 1000}
+    second = FastlogBroker(first.folder.parent / "second", limits)
+    second.log_folder.mkdir(parents=True)
+    copy = second.partition_folder("__consumer_offsets", 0)
+    shutil.copytree(first.partition_folder("copied", 0), copy)
+    try:
+        second.start()
+        for _ in range(2):  # when it is adopted, and when it is known
+            with Client(second) as client:
+                client.create("t", 1)
+                for name, limit in (("__consumer_offsets", -1), ("t", 1000)):
+                    told = client.ask(DESCRIBE_RETENTION, 0, topic=name)
+                    assert (told.retention_ms, told.retention_bytes) == (limit, limit)
+            second.restart()
         second.stop()
     finally:
         second.kill()

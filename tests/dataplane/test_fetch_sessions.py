@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from .waiting import wait_until
 from .wire import batch, fetch, offsets_of, read_fetched, read_session
 
 pytestmark = pytest.mark.native
@@ -234,3 +235,20 @@ def test_nobody_forgets_more_than_a_session_may_be_told(broker, named):
         session = Session(client, {"t": [(0, 0)]})
         session.send({}, forgotten=named)
         client.expect_close()
+
+
+def test_a_fetch_of_no_session_that_ends_does_not_let_the_next_of_one_in(broker):
+    """It would find the session in use, and be told a wrong epoch."""
+    logs = {name: broker.topic(name)[0] for name in "ab"}
+    with broker.client() as client:
+        session = Session(client, {"b": [(0, 0)]})
+        client.send(fetch({"a": [(0, 0)]}, max_wait=60_000))
+        session.send({}, max_wait=60_000)
+        session.send({})
+        wait_until(lambda: broker.plane.stats()["fetches_parked"] == 2)
+        logs["a"].append(batch(b"x"))
+        assert read_fetched(client.receive(), VERSION)[2][0].records
+        logs["b"].append(batch(b"y"))
+        error, parts, _ = session.receive()
+        assert error == 0 and offsets_of(parts["b", 0].records) == [0]
+        assert session.receive()[0] == 0

@@ -1,6 +1,7 @@
 """What a peer can make the broker hold is counted, and let go; a child of a fork writes nowhere."""
 
 import contextlib
+import ctypes
 import os
 import select
 import struct
@@ -12,11 +13,41 @@ from pathlib import Path
 import pytest
 
 from .waiting import wait_until
-from .wire import batch, fetch, produce, read_produced, uvarint
+from .wire import batch, fetch, produce, read_fetched, read_produced, uvarint
 
 ROOT = Path(__file__).parents[2]
 LARGE = 3000  # partitions of one request
 TOO_MANY = "request of more topics and partitions than fastlog.request.elements.max"
+
+
+HELD_BYTES_MOST = 32 << 20  # of one connection's requests
+
+
+class Malloc(ctypes.Structure):
+    """What mallinfo2 tells."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "used",
+            "free",
+            "keepcost",
+        ]
+    ]
+
+
+def allocated():
+    """Bytes that the process has from malloc and has not given back to it."""
+    told = ctypes.CDLL(None).mallinfo2
+    told.restype = Malloc
+    return told().used + told().hblkhd
 
 
 def used(broker):
@@ -29,6 +60,45 @@ def test_a_large_fetch_that_waits_is_counted(broker):
         client.send(fetch({"t": [(index, 0) for index in range(LARGE)]}, max_wait=60000))
         wait_until(lambda: broker.plane.stats()["fetches_parked"] == 1)
         assert used(broker) > 33 * LARGE
+    wait_until(lambda: used(broker) == 0)
+
+
+def test_many_fetches_that_wait_are_counted_and_bounded(make_broker):
+    """Each is too small to be worth a word, and 256 of them on a connection are not."""
+    broker = make_broker(reactors=1)
+    broker.topic("t")
+    waiting = fetch({"t": [(index, 0) for index in range(1000)]}, max_wait=600_000)
+    before = allocated()
+    with contextlib.ExitStack() as opened:
+        peers = [opened.enter_context(broker.client()) for _ in range(3)]
+        for peer in peers:
+            peer.send(*[waiting] * 110)
+        wait_until(lambda: used(broker) >= 3 * HELD_BYTES_MOST)
+        assert used(broker) < 3 * HELD_BYTES_MOST + (4 << 20)
+        assert broker.plane.stats()["fetches_parked"] < 3 * 110
+    wait_until(lambda: used(broker) == 0)
+    wait_until(lambda: broker.plane.stats()["connections"] == 0)
+    assert allocated() - before < 2 * HELD_BYTES_MOST, "what was answered is let go"
+
+
+def test_many_short_answers_that_nobody_reads_are_counted_and_bounded(make_broker):
+    limit = 64 << 20
+    broker = make_broker(reactors=2, request_memory=limit, file_send_min=1 << 16)
+    (log,) = broker.topic("t").values()
+    log.append(batch(b"x" * 30_000))
+    short = fetch({"t": [(0, 0)]})
+    with contextlib.ExitStack() as opened:
+        peers = [opened.enter_context(broker.client(receive_buffer=4096)) for _ in range(30)]
+        for peer in peers:
+            peer.send(*[short] * 250)
+        wait_until(lambda: used(broker) > limit // 4 - (1 << 20))
+        with broker.client() as client:  # whoever reads is served
+            for _ in range(20):
+                assert client.produce({"t": [(0, batch(b"x" * 1000))]})[0].error == 0
+        assert used(broker) < limit * 3 // 8
+        for _ in range(250):  # in their order, to the last one
+            (part,) = read_fetched(peers[0].receive(), 11)[2]
+            assert len(part.records) >= 30_000
     wait_until(lambda: used(broker) == 0)
 
 
