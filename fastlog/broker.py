@@ -40,6 +40,8 @@ from fastlog_ext.reactor import DataPlane
 from fastlog_ext.topics import Topics
 
 log = logging.getLogger("fastlog.broker")
+# Of a topic whose logs were here before it: how long they were to be kept nobody has told us.
+KEEPING_ALL = {"retention.ms": "-1", "retention.bytes": "-1"}
 DRAIN_TOLD_AFTER_S = 1.0
 
 
@@ -318,13 +320,18 @@ class Broker:
                 number: -1 if found is None else found.leader_epoch
                 for number, found in enumerate(logs)
             }
-            await self.control.adopt_topic(name, topic_id, epochs)
-            log.info("topic %s, whose %d logs were here, is adopted", name, len(numbers))
+            await self.control.adopt_topic(name, topic_id, epochs, KEEPING_ALL)
+            log.info(
+                "topic %s, whose %d logs were here, is adopted and keeps all that it has (%s)",
+                name,
+                len(numbers),
+                ", ".join(f"{name}={value}" for name, value in KEEPING_ALL.items()),
+            )
 
     def engine_settings(self, topic: str) -> dict[str, int]:
         """What the engine is to do with a topic's logs."""
         known = self.control.topics.get(topic)
-        return self.settings_of(topic, known.configs if known else {})
+        return self.settings_of(topic, known.configs if known else KEEPING_ALL)
 
     def settings_of(self, topic: str, configs: Mapping[str, str]) -> dict[str, int]:
         """The same, of a topic with these configurations."""

@@ -167,7 +167,11 @@ class Control:
             return await self._create(topic, znodes.random_uuid(), {})
 
     async def adopt_topic(
-        self, name: str, topic_id: bytes, leader_epochs: Mapping[int, int]
+        self,
+        name: str,
+        topic_id: bytes,
+        leader_epochs: Mapping[int, int],
+        configs: Mapping[str, str],
     ) -> TopicDescription:
         """Takes a topic into the cluster whose logs lie in this broker's folder already.
 
@@ -177,7 +181,7 @@ class Control:
         assignments = {number: [self._broker_id] for number in leader_epochs}
         async with self._change():
             await self._refresh()
-            request = CreateRequest(name, assignments=assignments)
+            request = CreateRequest(name, assignments=assignments, configs=configs)
             existing = self.topics.keys() | self._deleting
             topic = decide_creation(request, existing, self.live, 1, 1, self._chance())
             epochs = {number: epoch + 1 for number, epoch in leader_epochs.items()}

@@ -135,6 +135,30 @@ def test_the_topics_of_kafkas_own_state_lose_nothing_by_age(start_fastlog):
         second.kill()
 
 
+def test_what_is_adopted_loses_nothing_by_age(start_fastlog):
+    """How long its records were to be kept is not written in a folder."""
+    first: FastlogBroker = start_fastlog(name="first")
+    with Client(first) as client:
+        assert client.create("moved", 1) == NONE
+    first.stop()
+    second = FastlogBroker(first.folder.parent / "second", {"log.retention.ms": 1000})
+    second.log_folder.mkdir(parents=True)
+    shutil.copytree(first.partition_folder("moved", 0), second.partition_folder("moved", 0))
+    try:
+        second.start()
+        assert (
+            "keeps all that it has (retention.ms=-1, retention.bytes=-1)" in second.process.text()
+        )
+        for _ in range(2):  # when it is adopted, and when it is known
+            with Client(second) as client:
+                told = client.ask(DESCRIBE_RETENTION, 0, topic="moved")
+                assert (told.retention_ms, told.retention_bytes) == (-1, -1)
+            second.restart()
+        second.stop()
+    finally:
+        second.kill()
+
+
 def test_folders_without_topic_ids(start_fastlog):
     """Kafka before 2.8 wrote no partition.metadata; the numbers may have a gap."""
     broker: FastlogBroker = start_fastlog()

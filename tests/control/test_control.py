@@ -317,7 +317,7 @@ async def test_creations_at_the_same_time(store):
 async def test_adopting_a_topic_of_a_folder(store):
     broker = await Broker(store).start()
     topic_id = znodes.random_uuid()
-    topic = await broker.control.adopt_topic("t", topic_id, {0: 4, 1: -1})
+    topic = await broker.control.adopt_topic("t", topic_id, {0: 4, 1: -1}, {})
     assert [state.leader_epoch for state in topic.partitions.values()] == [5, 0]
     assert broker.control.by_id(topic_id) is topic
     await broker.stop()
